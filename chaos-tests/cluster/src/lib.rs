@@ -1,0 +1,1 @@
+//! Real processes: the SQL oracle over HTTP, kills, digests.

@@ -1,0 +1,1 @@
+//! Code generated from proto/, checked conversions, the error model.

@@ -1,0 +1,38 @@
+//! The real environment: the system's clock and entropy, tokio's timers and tasks.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::future::BoxFuture;
+
+use crate::env::{Env, Task};
+
+/// The operating system's time and entropy on the current tokio runtime.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEnv;
+
+impl SystemEnv {
+    /// The environment as the rest of the code takes it.
+    pub fn shared() -> Arc<dyn Env> {
+        Arc::new(Self)
+    }
+}
+
+impl Env for SystemEnv {
+    fn now_ms(&self) -> i64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+    }
+
+    fn sleep_ms(&self, ms: u64) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
+    }
+
+    fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) -> Task {
+        let handle = tokio::spawn(future).abort_handle();
+        Task::new(move || handle.abort())
+    }
+
+    fn random_u64(&self) -> u64 {
+        rand::random()
+    }
+}

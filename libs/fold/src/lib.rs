@@ -1,0 +1,1 @@
+//! Events to panes: contracts, windows, watermarks, ids; sans-IO.

@@ -1,0 +1,104 @@
+//! What stands in a delta topic: panes, progress and requests for repair. A record's key says
+//! which, so that a compacting log keeps the newest of each.
+
+use bytes::Bytes;
+
+use crate::codec::{self, DecodeError};
+use crate::key::PaneKey;
+use crate::origin::{Origin, Region};
+use crate::pane::Pane;
+use crate::progress::Progress;
+
+const PANE: u8 = b'p';
+const PROGRESS: u8 = b'g';
+const REPAIR: u8 = b'r';
+const RUN: u8 = b's';
+
+/// One decoded record of a delta topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Delta {
+    /// A changed pane.
+    Pane(PaneKey, Pane),
+    /// A null: the owner let an expired pane go. Garbage collection, never merged.
+    Gone(PaneKey),
+    /// The state of an origin in the partition's shard after a commit.
+    Progress(Origin, Progress),
+    /// The owner begins to append all its live panes of this shard again; the run ends with its
+    /// next progress. Gathered aside, it replaces the replica's set when its digest agrees.
+    Run(Origin, u64),
+    /// A replica's plea that the owner append its panes of this shard again.
+    Repair(RepairRequest),
+}
+
+/// Asks the owner of `origin` to append its live panes again in the partition's shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RepairRequest {
+    /// Whose panes do not add up.
+    pub origin: Origin,
+    /// Who asks.
+    pub by: Region,
+    /// Counts up per requester, so that one request is answered once.
+    pub serial: u64,
+}
+
+/// The key of a pane's record.
+#[must_use]
+pub fn pane_key(key: &PaneKey) -> Bytes {
+    let mut out = Vec::with_capacity(64 + key.entity.len());
+    out.push(PANE);
+    key.put(&mut out);
+    out.into()
+}
+
+/// The key of an origin's progress record.
+#[must_use]
+pub fn progress_key(origin: &Origin) -> Bytes {
+    let mut out = vec![PROGRESS];
+    origin.put(&mut out);
+    out.into()
+}
+
+/// The key and value of a request for repair.
+#[must_use]
+pub fn repair_record(request: &RepairRequest) -> (Bytes, Bytes) {
+    let mut key = vec![REPAIR];
+    codec::put_bytes(&mut key, request.by.as_bytes());
+    request.origin.put(&mut key);
+    (key.into(), request.serial.to_be_bytes().to_vec().into())
+}
+
+/// The key and value of the mark that begins a re-appended run.
+#[must_use]
+pub fn run_record(origin: &Origin, serial: u64) -> (Bytes, Bytes) {
+    let mut key = vec![RUN];
+    origin.put(&mut key);
+    (key.into(), serial.to_be_bytes().to_vec().into())
+}
+
+impl Delta {
+    /// Decodes a record of a delta topic.
+    pub fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<Self, DecodeError> {
+        let tag = key.first().copied().ok_or(DecodeError::Short("a delta's key"))?;
+        match (tag, value) {
+            (PANE, Some(value)) => Ok(Self::Pane(PaneKey::take(key, 1)?, Pane::decode(value)?)),
+            (PANE, None) => Ok(Self::Gone(PaneKey::take(key, 1)?)),
+            (PROGRESS, Some(value)) => {
+                Ok(Self::Progress(Origin::take(&mut &key[1..])?, Progress::decode(value)?))
+            }
+            (REPAIR, Some(value)) => Self::decode_repair(&key[1..], value),
+            (RUN, Some(value)) => {
+                let serial = codec::take_array(&mut &value[..], "a run's serial")?;
+                Ok(Self::Run(Origin::take(&mut &key[1..])?, u64::from_be_bytes(serial)))
+            }
+            (PROGRESS | REPAIR | RUN, None) => Err(DecodeError::Short("a delta's value")),
+            (found, _) => Err(DecodeError::Unknown { what: "delta tag", found: found.into() }),
+        }
+    }
+
+    fn decode_repair(mut key: &[u8], mut value: &[u8]) -> Result<Self, DecodeError> {
+        let by = codec::take_str(&mut key, "a repair's requester")?.into();
+        let origin = Origin::take(&mut key)?;
+        let serial = u64::from_be_bytes(codec::take_array(&mut value, "a repair's serial")?);
+        Ok(Self::Repair(RepairRequest { origin, by, serial }))
+    }
+}

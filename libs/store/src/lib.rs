@@ -1,0 +1,1 @@
+//! Serving state by shard: apply, prove, expire, read, checkpoint.

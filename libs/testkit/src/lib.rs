@@ -1,0 +1,1 @@
+//! A deterministic executor, a faulty Log in memory, generators and process helpers for tests.

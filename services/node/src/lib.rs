@@ -1,0 +1,1 @@
+//! A region's worker: ingest, fold, replicate, serve.
