@@ -1,1 +1,25 @@
 //! Code generated from proto/, checked conversions, the error model.
+
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+mod generated {
+    pub mod meridian {
+        pub mod v1 {
+            tonic::include_proto!("meridian.v1");
+        }
+        pub mod log {
+            pub mod v1 {
+                tonic::include_proto!("meridian.log.v1");
+            }
+        }
+        pub mod node {
+            pub mod v1 {
+                tonic::include_proto!("meridian.node.v1");
+            }
+        }
+    }
+}
+
+pub use generated::meridian::{log, node, v1};
+
+/// The encoded descriptors of all contracts, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
