@@ -52,21 +52,28 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
+#[inline]
 pub(crate) fn take_varint(bytes: &mut &[u8], what: &'static str) -> Result<u64, DecodeError> {
+    match bytes.split_first() {
+        Some((&byte, rest)) if byte < 0x80 => {
+            *bytes = rest;
+            Ok(byte.into())
+        }
+        _ => take_long_varint(bytes, what),
+    }
+}
+
+fn take_long_varint(bytes: &mut &[u8], what: &'static str) -> Result<u64, DecodeError> {
     let mut n = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = take_u8(bytes, what)?;
         let bits = u64::from(byte & 0x7f);
-        if bits << shift >> shift != bits {
+        if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
             return Err(DecodeError::NotCanonical(what));
         }
         n |= bits << shift;
         if byte & 0x80 == 0 {
-            return if byte == 0 && shift > 0 {
-                Err(DecodeError::NotCanonical(what))
-            } else {
-                Ok(n)
-            };
+            return Ok(n);
         }
     }
     Err(DecodeError::NotCanonical(what))
@@ -80,6 +87,77 @@ pub(crate) fn put_signed(out: &mut Vec<u8>, n: i64) {
 pub(crate) fn take_signed(bytes: &mut &[u8], what: &'static str) -> Result<i64, DecodeError> {
     let n = take_varint(bytes, what)?;
     Ok((n >> 1) as i64 ^ -((n & 1) as i64))
+}
+
+/// [`put_signed`] of 128 bits; the bytes are the same where both can hold the number.
+pub(crate) fn put_wide(out: &mut Vec<u8>, n: i128) {
+    let mut zigzag = ((n << 1) ^ (n >> 127)) as u128;
+    while zigzag >= 0x80 {
+        out.push(zigzag as u8 | 0x80);
+        zigzag >>= 7;
+    }
+    out.push(zigzag as u8);
+}
+
+pub(crate) fn take_wide(bytes: &mut &[u8], what: &'static str) -> Result<i128, DecodeError> {
+    let mut zigzag = 0u128;
+    for shift in (0..128).step_by(7) {
+        let byte = take_u8(bytes, what)?;
+        let bits = u128::from(byte & 0x7f);
+        if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
+            return Err(DecodeError::NotCanonical(what));
+        }
+        zigzag |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Ok((zigzag >> 1) as i128 ^ -((zigzag & 1) as i128));
+        }
+    }
+    Err(DecodeError::NotCanonical(what))
+}
+
+/// A count of bytes, then the leading bytes of the float without the zeros at their end, so that
+/// whole numbers are short. All NaNs become one, since their bits differ between processors.
+pub(crate) fn put_f64(out: &mut Vec<u8>, x: f64) {
+    let bits = if x.is_nan() { f64::NAN } else { x }.to_bits();
+    let kept = 8 - bits.trailing_zeros() as usize / 8;
+    out.push(kept as u8);
+    out.extend_from_slice(&bits.to_be_bytes()[..kept]);
+}
+
+#[inline]
+pub(crate) fn take_f64(bytes: &mut &[u8], what: &'static str) -> Result<f64, DecodeError> {
+    let kept = usize::from(take_u8(bytes, what)?);
+    if kept > 8 {
+        return Err(DecodeError::NotCanonical(what));
+    }
+    let mut be = [0; 8];
+    let head = take(bytes, kept, what)?;
+    be[..kept].copy_from_slice(head);
+    let x = f64::from_bits(u64::from_be_bytes(be));
+    if head.last() == Some(&0) || (x.is_nan() && x.to_bits() != f64::NAN.to_bits()) {
+        return Err(DecodeError::NotCanonical(what));
+    }
+    Ok(x)
+}
+
+/// What `put` writes, preceded by its length.
+pub(crate) fn put_sized(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.push(0);
+    put(out);
+    let len = out.len() - start - 1;
+    if len < 0x80 {
+        out[start] = len as u8;
+    } else {
+        let mut prefix = Vec::with_capacity(5);
+        put_varint(&mut prefix, len as u64);
+        out.splice(start..=start, prefix);
+    }
+}
+
+/// Refuses bytes left over.
+pub(crate) fn end(bytes: &[u8], what: &'static str) -> Result<(), DecodeError> {
+    if bytes.is_empty() { Ok(()) } else { Err(DecodeError::NotCanonical(what)) }
 }
 
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! Where panes of different origins meet: the cut of a window and the combination of what is in it.
 
-use crate::cell::{CellSpec, Header};
-use crate::codec::DecodeError;
+use crate::cell::{CellSpec, CellUnion, Header};
+use crate::codec::{self, DecodeError};
 use crate::key::Span;
 use crate::origin::Origin;
 use crate::value::Value;
@@ -49,11 +49,94 @@ pub struct Combined {
 /// Combines panes of one plan, entity and width, of all origins, in one pass.
 ///
 /// `panes` must come ordered by (origin, span); floats are added in that order, so every region
-/// gets the same bits. All panes have cells of these `specs`.
+/// gets the same bits, and `first` and `last` break ties by it. All panes have cells of these
+/// `specs`; a want of a cell that is not among them is null.
 pub fn combine<'a>(
-    _specs: &[CellSpec],
-    _wants: &[Want],
-    _panes: &mut dyn Iterator<Item = PaneView<'a>>,
+    specs: &[CellSpec],
+    wants: &[Want],
+    panes: &mut dyn Iterator<Item = PaneView<'a>>,
 ) -> Result<Combined, DecodeError> {
-    unimplemented!()
+    let mut windows = Windows::new(wants);
+    let mut slots = slots(specs, wants, &windows);
+    let mut seen: Option<Header> = None;
+    for pane in panes {
+        let mut bytes = pane.cells;
+        seen.get_or_insert_default().join(Header::take(&mut bytes)?);
+        if windows.hold(pane.span) {
+            absorb(&mut slots, &windows, bytes)?;
+        }
+    }
+    let mut values = vec![Value::Null; wants.len()];
+    for slot in slots {
+        values[slot.want] = slot.union.value();
+    }
+    Ok(Combined { values, seen })
+}
+
+impl Cut {
+    fn holds(&self, span: Span) -> bool {
+        self.from_ms <= span.start_ms && self.until_ms.is_none_or(|until| span.end_ms() <= until)
+    }
+}
+
+/// The different cuts among the wants, and whether each holds the pane at hand.
+struct Windows(Vec<(Cut, bool)>);
+
+impl Windows {
+    fn new(wants: &[Want]) -> Self {
+        let mut cuts: Vec<(Cut, bool)> = Vec::new();
+        for want in wants {
+            if cuts.iter().all(|(cut, _)| *cut != want.cut) {
+                cuts.push((want.cut, false));
+            }
+        }
+        Self(cuts)
+    }
+
+    /// Whether any of them holds this span.
+    fn hold(&mut self, span: Span) -> bool {
+        let mut any = false;
+        for (cut, holds) in &mut self.0 {
+            *holds = cut.holds(span);
+            any |= *holds;
+        }
+        any
+    }
+}
+
+/// Where one want is put together.
+struct Slot {
+    cell: usize,
+    window: usize,
+    want: usize,
+    union: CellUnion,
+}
+
+/// Ordered by cell, as cells stand in a pane.
+fn slots(specs: &[CellSpec], wants: &[Want], windows: &Windows) -> Vec<Slot> {
+    let mut slots: Vec<Slot> = Vec::with_capacity(wants.len());
+    for (want, Want { cell, cut }) in wants.iter().enumerate() {
+        let window = windows.0.iter().position(|(known, _)| known == cut);
+        if let (Some(spec), Some(window)) = (specs.get(*cell), window) {
+            slots.push(Slot { cell: *cell, window, want, union: CellUnion::new(*spec) });
+        }
+    }
+    slots.sort_by_key(|slot| slot.cell);
+    slots
+}
+
+/// Walks a pane's cells once, up to the last that is wanted.
+fn absorb(slots: &mut [Slot], windows: &Windows, mut bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut next = 0;
+    let mut cell: &[u8] = &[];
+    for slot in slots {
+        while next <= slot.cell {
+            cell = codec::take_bytes(&mut bytes, "a cell")?;
+            next += 1;
+        }
+        if windows.0[slot.window].1 {
+            slot.union.absorb(cell)?;
+        }
+    }
+    Ok(())
 }

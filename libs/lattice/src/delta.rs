@@ -83,22 +83,30 @@ impl Delta {
             (PANE, Some(value)) => Ok(Self::Pane(PaneKey::take(key, 1)?, Pane::decode(value)?)),
             (PANE, None) => Ok(Self::Gone(PaneKey::take(key, 1)?)),
             (PROGRESS, Some(value)) => {
-                Ok(Self::Progress(Origin::take(&mut &key[1..])?, Progress::decode(value)?))
+                Ok(Self::Progress(whole_origin(&key[1..])?, Progress::decode(value)?))
             }
             (REPAIR, Some(value)) => Self::decode_repair(&key[1..], value),
-            (RUN, Some(value)) => {
-                let serial = codec::take_array(&mut &value[..], "a run's serial")?;
-                Ok(Self::Run(Origin::take(&mut &key[1..])?, u64::from_be_bytes(serial)))
-            }
+            (RUN, Some(value)) => Ok(Self::Run(whole_origin(&key[1..])?, serial(value)?)),
             (PROGRESS | REPAIR | RUN, None) => Err(DecodeError::Short("a delta's value")),
             (found, _) => Err(DecodeError::Unknown { what: "delta tag", found: found.into() }),
         }
     }
 
-    fn decode_repair(mut key: &[u8], mut value: &[u8]) -> Result<Self, DecodeError> {
+    fn decode_repair(mut key: &[u8], value: &[u8]) -> Result<Self, DecodeError> {
         let by = codec::take_str(&mut key, "a repair's requester")?.into();
-        let origin = Origin::take(&mut key)?;
-        let serial = u64::from_be_bytes(codec::take_array(&mut value, "a repair's serial")?);
-        Ok(Self::Repair(RepairRequest { origin, by, serial }))
+        Ok(Self::Repair(RepairRequest { origin: whole_origin(key)?, by, serial: serial(value)? }))
     }
+}
+
+/// An origin and nothing after it: two keys of one record would survive compaction side by side.
+fn whole_origin(mut key: &[u8]) -> Result<Origin, DecodeError> {
+    let origin = Origin::take(&mut key)?;
+    codec::end(key, "a delta's key")?;
+    Ok(origin)
+}
+
+fn serial(mut value: &[u8]) -> Result<u64, DecodeError> {
+    let serial = codec::take_array(&mut value, "a serial")?;
+    codec::end(value, "a serial")?;
+    Ok(u64::from_be_bytes(serial))
 }

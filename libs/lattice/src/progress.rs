@@ -88,9 +88,7 @@ impl Progress {
         let generation = codec::take_varint(bytes, "a generation")?;
         let count = codec::take_varint(bytes, "a plan count")?;
         let plans = (0..count).map(|_| PlanProgress::take(bytes)).collect::<Result<_, _>>()?;
-        if !bytes.is_empty() {
-            return Err(DecodeError::NotCanonical("a progress record"));
-        }
+        codec::end(bytes, "a progress record")?;
         Ok(Self { complete_to_ms, generation, plans })
     }
 

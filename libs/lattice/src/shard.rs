@@ -39,7 +39,11 @@ pub fn decode_entity_key(mut bytes: &[u8]) -> Result<Vec<Value>, DecodeError> {
         values.push(match codec::take_u8(bytes, "an entity key")? {
             b's' => Value::Text(codec::take_str(bytes, "an entity key")?.into()),
             b'i' => Value::Int(codec::take_signed(bytes, "an entity key")?),
-            b'b' => Value::Bool(codec::take_u8(bytes, "an entity key")? != 0),
+            b'b' => match codec::take_u8(bytes, "an entity key")? {
+                0 => Value::Bool(false),
+                1 => Value::Bool(true),
+                _ => return Err(DecodeError::NotCanonical("an entity key")),
+            },
             b't' => Value::Time(codec::take_signed(bytes, "an entity key")?),
             found => {
                 return Err(DecodeError::Unknown { what: "entity key tag", found: found.into() });

@@ -53,6 +53,19 @@ pub enum Input<'a> {
 }
 
 impl Input<'_> {
+    /// Its type; `None` for null.
+    #[must_use]
+    pub fn kind(self) -> Option<Type> {
+        match self {
+            Input::Null => None,
+            Input::Bool(_) => Some(Type::Bool),
+            Input::Int(_) => Some(Type::Int),
+            Input::Float(_) => Some(Type::Double),
+            Input::Text(_) => Some(Type::String),
+            Input::Time(_) => Some(Type::Timestamp),
+        }
+    }
+
     /// The value, owned.
     #[must_use]
     pub fn to_value(self) -> Value {
