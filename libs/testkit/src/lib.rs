@@ -1,1 +1,11 @@
-//! A deterministic executor, a faulty Log in memory, generators and process helpers for tests.
+//! What tests are made of: a deterministic executor, a faulty `Log` in memory, generators of events.
+//!
+//! [`sim`] runs real code under virtual time from one seed; [`memory_log`] is the world's disk and
+//! brokers, which survive the processes that [`sim`] kills. Production code never depends on this
+//! crate.
+
+pub mod memory_log;
+pub mod sim;
+
+pub use memory_log::{Faults, MemoryLog};
+pub use sim::{Process, Sim, Stuck};
