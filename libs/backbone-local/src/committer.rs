@@ -49,10 +49,8 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the log's committer ended with a panic");
-            }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the log's committer ended with a panic");
         }
     }
 }

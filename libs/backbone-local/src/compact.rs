@@ -57,6 +57,7 @@ impl Compaction {
         write.put_floor(self.partition.id, &floor)?;
         write.commit()?;
         self.partition.set_floor(floor);
+        self.partition.forget(to);
         Ok(())
     }
 

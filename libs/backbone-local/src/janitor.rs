@@ -1,32 +1,36 @@
 //! Keeps the disk bounded: one round over all partitions, at an interval or when asked.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use backbone::LogError;
 use clock::Task;
 
 use crate::compact::{self, Compaction};
+use crate::partition::PartitionLog;
 use crate::shared::{Shared, blocking, log_error};
 use crate::topic::StoredRetention;
 use crate::trim::trim;
 
-/// Starts the rounds. They end with the task, or with the log.
-pub(crate) fn start(shared: &Arc<Shared>) -> Task {
+/// Starts the rounds, if there is an interval. They end with the task, or with the log.
+pub(crate) fn start(shared: &Arc<Shared>) -> Option<Task> {
     let every_ms = shared.options.maintain_every_ms;
+    if every_ms == 0 {
+        return None;
+    }
     let (env, shared) = (shared.env.clone(), Arc::downgrade(shared));
-    let rounds_env = env.clone();
-    env.spawn(
-        "log.local.janitor",
-        Box::pin(async move {
-            while every_ms > 0 {
-                rounds_env.sleep_ms(every_ms).await;
-                let Some(shared) = Weak::upgrade(&shared) else { return };
+    let rounds = {
+        let env = env.clone();
+        async move {
+            loop {
+                env.sleep_ms(every_ms).await;
+                let Some(shared) = shared.upgrade() else { return };
                 if let Err(error) = maintain(&shared).await {
                     tracing::warn!(%error, "retention and compaction will be tried again");
                 }
             }
-        }),
-    )
+        }
+    };
+    Some(env.spawn("log.local.janitor", Box::pin(rounds)))
 }
 
 /// One round.
@@ -36,24 +40,33 @@ pub(crate) async fn maintain(shared: &Arc<Shared>) -> Result<(), LogError> {
     for topic in topics {
         let retention = topic.record().retention;
         for partition in topic.partitions() {
-            let now_ms = shared.env.now_ms();
-            let (store, keys) = (shared.store.clone(), shared.options.compaction_keys);
-            let outcome = match retention {
-                StoredRetention::Delete { ms, bytes } => {
-                    blocking(move || trim(&store, &partition, now_ms.saturating_sub(ms), bytes))
-                        .await?
-                }
-                StoredRetention::Compact { null_ms } => {
-                    let nulls_before_ms = now_ms.saturating_sub(null_ms);
-                    if !compact::is_due(&partition.floor(), nulls_before_ms) {
-                        continue;
-                    }
-                    let compaction = Compaction { store, partition, nulls_before_ms, keys };
-                    blocking(move || compaction.run()).await?
-                }
-            };
-            outcome.map_err(log_error)?;
+            tidy(shared, partition, retention).await?;
         }
     }
     Ok(())
+}
+
+async fn tidy(
+    shared: &Shared,
+    partition: Arc<PartitionLog>,
+    retention: StoredRetention,
+) -> Result<(), LogError> {
+    let now_ms = shared.env.now_ms();
+    let store = shared.store.clone();
+    let outcome = match retention {
+        StoredRetention::Delete { ms, bytes } => {
+            let before_ms = now_ms.saturating_sub(ms);
+            blocking(move || trim(&store, &partition, before_ms, bytes)).await?
+        }
+        StoredRetention::Compact { null_ms } => {
+            let nulls_before_ms = now_ms.saturating_sub(null_ms);
+            if !compact::is_due(&partition.floor(), nulls_before_ms) {
+                return Ok(());
+            }
+            let keys = shared.options.compaction_keys;
+            let compaction = Compaction { store, partition, nulls_before_ms, keys };
+            blocking(move || compaction.run()).await?
+        }
+    };
+    outcome.map_err(log_error)
 }

@@ -22,7 +22,7 @@ use crate::writer::{LocalWriter, check_records};
 /// A durable log in a directory of this process's own.
 pub struct LocalLog {
     shared: Arc<Shared>,
-    _janitor: Task,
+    _janitor: Option<Task>,
 }
 
 impl LocalLog {

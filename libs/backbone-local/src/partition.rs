@@ -29,6 +29,14 @@ struct Recent {
     limit_bytes: usize,
 }
 
+impl Recent {
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.batches.pop_front() {
+            self.bytes -= oldest.placed.bytes.len();
+        }
+    }
+}
+
 /// A batch that is on the disk, and its range.
 #[derive(Clone, Debug)]
 pub(crate) struct Committed {
@@ -108,8 +116,7 @@ impl PartitionLog {
             recent.batches.push_back(batch);
         }
         while recent.bytes > recent.limit_bytes {
-            let Some(oldest) = recent.batches.pop_front() else { break };
-            recent.bytes -= oldest.placed.bytes.len();
+            recent.drop_oldest();
         }
         self.last_ms.store(last_ms, Ordering::Release);
         self.end.store(end, Ordering::Release);
@@ -128,6 +135,15 @@ impl PartitionLog {
     /// Raises the start. Tails below it are told before the batches go.
     pub(crate) fn raise_start(&self, start: u64) {
         self.start.fetch_max(start, Ordering::AcqRel);
+        self.forget(start);
+    }
+
+    /// Lets go of batches in memory that end at `to` or before: the disk has less to read.
+    pub(crate) fn forget(&self, to: u64) {
+        let mut recent = self.recent.lock();
+        while recent.batches.front().is_some_and(|oldest| oldest.next <= to) {
+            recent.drop_oldest();
+        }
     }
 
     /// What is written down when batches are dropped: the floor with the end as it is now.
