@@ -4,11 +4,20 @@
 //! events passed to it, in offset order, and old panes through [`Panes`]; so whoever folds the same
 //! prefix of the log gets the same bytes.
 
+mod contract;
+mod fold;
+mod ids;
+mod json;
+mod panes;
+mod plan;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use catalog::{Plan, Source};
-use lattice::{Frontier, Gap, Origin, Pane, PaneKey};
+use catalog::Plan;
+use lattice::{Frontier, Gap, Pane, PaneKey};
+
+pub use fold::Fold;
 
 /// A record of the source's partition, as the log has it.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +80,17 @@ pub struct Counts {
     pub late: u64,
 }
 
+impl Counts {
+    /// Counts what `other` counted too.
+    pub fn add(&mut self, other: Self) {
+        self.folded += other.folded;
+        self.skipped += other.skipped;
+        self.repeated += other.repeated;
+        self.rejected += other.rejected;
+        self.late += other.late;
+    }
+}
+
 /// An event for the dead-letter topic.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {
@@ -104,65 +124,4 @@ pub struct Draft {
     pub rejected: Vec<Rejected>,
     /// Since the last draft.
     pub counts: Counts,
-}
-
-/// The state of plans of one contract that stand at the same offset of one partition.
-pub struct Fold;
-
-impl Fold {
-    /// A fold of `plans` (all of one source contract), at the lowest `next` among them. Plans
-    /// that stand higher skip what they have.
-    #[must_use]
-    pub fn new(_origin: Origin, _shards: u32, _source: Arc<Source>, _plans: Vec<PlanStart>) -> Self {
-        unimplemented!()
-    }
-
-    /// The next offset to fold.
-    #[must_use]
-    pub fn next(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// The offset from which [`Fold::remember`] must be fed, up to `next`, before folding.
-    #[must_use]
-    pub fn remember_from(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Takes an event below `next` into the id window without folding it.
-    pub fn remember(&mut self, _event: Arrival<'_>) {
-        unimplemented!()
-    }
-
-    /// Folds the event at or above `next`. A gap in the offsets is passed over.
-    pub fn fold(&mut self, _event: Arrival<'_>, _panes: &dyn Panes) -> Outcome {
-        unimplemented!()
-    }
-
-    /// Moves `next` on past offsets at which there is nothing.
-    pub fn skip_to(&mut self, _next: u64) {
-        unimplemented!()
-    }
-
-    /// Takes what has changed since the last draft. Decoded panes stay in a bounded cache, so this
-    /// is only right if the draft is committed; after an abort, drop the fold and start again.
-    pub fn draft(&mut self) -> Draft {
-        unimplemented!()
-    }
-
-    /// Every plan with its frontier and watermark now, and its floors and gaps.
-    #[must_use]
-    pub fn plans(&self) -> &[PlanStart] {
-        unimplemented!()
-    }
-
-    /// Takes in the plans of a fold of the same contract that has reached the same `next`.
-    pub fn join(&mut self, _other: Self) {
-        unimplemented!()
-    }
-
-    /// Forgets plans for which `keep` is false.
-    pub fn retain(&mut self, _keep: &dyn Fn(&Plan) -> bool) {
-        unimplemented!()
-    }
 }

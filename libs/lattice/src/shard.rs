@@ -3,32 +3,36 @@
 use bytes::Bytes;
 
 use crate::codec::{self, DecodeError};
-use crate::value::Value;
+use crate::value::{Input, Value};
 
 /// The canonical bytes of an entity key: per join key a tag and the value. Floats and nulls are no
 /// keys: `None`.
 #[must_use]
 pub fn entity_key(values: &[Value]) -> Option<Bytes> {
     let mut out = Vec::with_capacity(values.len() * 12);
-    for value in values {
-        match value {
-            Value::Text(text) => {
-                out.push(b's');
-                codec::put_bytes(&mut out, text.as_bytes());
-            }
-            Value::Int(n) => {
-                out.push(b'i');
-                codec::put_signed(&mut out, *n);
-            }
-            Value::Bool(b) => out.extend_from_slice(&[b'b', u8::from(*b)]),
-            Value::Time(ms) => {
-                out.push(b't');
-                codec::put_signed(&mut out, *ms);
-            }
-            Value::Null | Value::Float(_) => return None,
+    values.iter().all(|value| put_key_part(&mut out, value.as_input())).then(|| out.into())
+}
+
+/// Appends one join key's part of [`entity_key`]; false, with nothing appended, if it is no key.
+#[must_use]
+pub fn put_key_part(out: &mut Vec<u8>, value: Input<'_>) -> bool {
+    match value {
+        Input::Text(text) => {
+            out.push(b's');
+            codec::put_bytes(out, text.as_bytes());
         }
+        Input::Int(n) => {
+            out.push(b'i');
+            codec::put_signed(out, n);
+        }
+        Input::Bool(b) => out.extend_from_slice(&[b'b', u8::from(b)]),
+        Input::Time(ms) => {
+            out.push(b't');
+            codec::put_signed(out, ms);
+        }
+        Input::Null | Input::Float(_) => return false,
     }
-    Some(out.into())
+    true
 }
 
 /// Reads [`entity_key`]'s bytes: for people, in `explain` and `status`.
