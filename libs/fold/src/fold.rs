@@ -42,6 +42,12 @@ impl Fold {
         }
     }
 
+    /// The contract that all its plans share; folds of one contract can be joined.
+    #[must_use]
+    pub fn contract(&self) -> [u8; 16] {
+        self.contract.source().contract
+    }
+
     /// The next offset to fold.
     #[must_use]
     pub fn next(&self) -> u64 {

@@ -9,6 +9,7 @@ mod fold;
 mod ids;
 mod json;
 mod panes;
+mod partitioner;
 mod plan;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use catalog::Plan;
 use lattice::{Frontier, Gap, Pane, PaneKey};
 
 pub use fold::Fold;
+pub use partitioner::Partitioner;
 
 /// A record of the source's partition, as the log has it.
 #[derive(Clone, Copy, Debug)]
