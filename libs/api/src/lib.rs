@@ -1,5 +1,7 @@
 //! Code generated from proto/, checked conversions, the error model.
 
+mod convert;
+
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 mod generated {
     pub mod meridian {
