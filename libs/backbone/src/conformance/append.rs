@@ -1,0 +1,163 @@
+//! Laws of `append` and of what a record is.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::try_join_all;
+
+use super::support::{Bench, Checked, case, check, numbered};
+use super::{Case, Outcome};
+use crate::log::{Partition, Record, Retention};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case("append-in-order", "an append is contiguous, in order, after all earlier ones", |b| {
+            append_in_order(b).boxed()
+        }),
+        case("append-visible", "what was appended is visible, at the offsets returned", |bench| {
+            append_visible(bench).boxed()
+        }),
+        case("append-at-once", "appends at the same time neither mix nor lose records", |bench| {
+            append_at_once(bench).boxed()
+        }),
+        case("append-nothing", "an append of nothing writes nothing", |bench| {
+            append_nothing(bench).boxed()
+        }),
+        case("stamps", "the log's stamp is there and never decreases", |bench| {
+            stamps(bench).boxed()
+        }),
+        case("any-content", "null, empty, large and odd contents survive", |bench| {
+            any_content(bench).boxed()
+        }),
+        case(
+            "compaction",
+            "compaction keeps the newest record of each key, in its place",
+            |bench| compaction(bench).boxed(),
+        ),
+    ]
+}
+
+fn contiguous(offsets: &[u64]) -> bool {
+    offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+async fn append_in_order(bench: Bench) -> Checked {
+    let partition = Partition::new(bench.topic(1).await?, 0);
+    let mut last = None;
+    for count in [1, 5, 1, 30] {
+        let offsets = bench.log.append(&partition, numbered("v", count)).await?;
+        check!(offsets.len() == count, "{} offsets for {count} records", offsets.len());
+        check!(contiguous(&offsets), "offsets {offsets:?}");
+        check!(last < offsets.first().copied(), "offset {} after {last:?}", offsets[0]);
+        last = offsets.last().copied();
+    }
+    Ok(Outcome::Passed)
+}
+
+async fn append_visible(bench: Bench) -> Checked {
+    let topic = bench.topic(2).await?;
+    for index in 0..2 {
+        let partition = Partition::new(Arc::clone(&topic), index);
+        let records = numbered(&format!("in-{index}"), 10);
+        let offsets = bench.log.append(&partition, records.clone()).await?;
+        bench.committed(&partition, offsets[9] + 1).await?;
+        let seen = bench.visible(&partition).await?;
+        let at: Vec<u64> = seen.iter().map(|stored| stored.offset).collect();
+        check!(at == offsets, "records at {at:?}, acknowledged at {offsets:?}");
+        let seen: Vec<Record> = seen.into_iter().map(|stored| stored.record).collect();
+        check!(seen == records, "{seen:?} instead of {records:?}");
+    }
+    Ok(Outcome::Passed)
+}
+
+async fn append_at_once(bench: Bench) -> Checked {
+    let partition = Partition::new(bench.topic(1).await?, 0);
+    let appends = (0..20).map(|i| bench.log.append(&partition, numbered(&i.to_string(), 5)));
+    let offsets = try_join_all(appends).await?;
+    let end = offsets.iter().flatten().max().copied().unwrap_or(0) + 1;
+    bench.committed(&partition, end).await?;
+    let seen = bench.visible(&partition).await?;
+    check!(seen.len() == 100, "{} records of 100", seen.len());
+    for (i, offsets) in offsets.iter().enumerate() {
+        check!(contiguous(offsets), "one append at {offsets:?}");
+        let of = seen.iter().filter(|stored| offsets.contains(&stored.offset));
+        let records: Vec<Record> = of.map(|stored| stored.record.clone()).collect();
+        check!(records == numbered(&i.to_string(), 5), "{records:?} at append {i}'s offsets");
+    }
+    Ok(Outcome::Passed)
+}
+
+async fn append_nothing(bench: Bench) -> Checked {
+    let partition = Partition::new(bench.topic(1).await?, 0);
+    let offsets = bench.log.append(&partition, Vec::new()).await?;
+    let seen = bench.visible(&partition).await?;
+    check!(offsets.is_empty() && seen.is_empty(), "{offsets:?}, {seen:?}");
+    Ok(Outcome::Passed)
+}
+
+async fn stamps(bench: Bench) -> Checked {
+    let partition = Partition::new(bench.topic(1).await?, 0);
+    let mut end = 0;
+    for _ in 0..10 {
+        end = bench.log.append(&partition, numbered("v", 3)).await?[2] + 1;
+    }
+    bench.committed(&partition, end).await?;
+    let seen = bench.visible(&partition).await?;
+    let stamps: Vec<i64> = seen.iter().map(|stored| stored.appended_ms).collect();
+    check!(stamps.len() == 30 && stamps.is_sorted() && stamps[0] > 0, "{stamps:?}");
+    Ok(Outcome::Passed)
+}
+
+async fn any_content(bench: Bench) -> Checked {
+    let partition = Partition::new(bench.topic(1).await?, 0);
+    let header = |name: &str, value: &'static [u8]| (Arc::from(name), Bytes::from_static(value));
+    let large: Vec<u8> =
+        (0..1_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let base = Record::new("k", "v");
+    let records = vec![
+        Record { key: None, ..base.clone() },
+        Record { value: None, ..base.clone() },
+        Record::default(),
+        Record::new("", ""),
+        Record::new(vec![0, 255, 128, b'\n'], vec![0xc3, 0x28, 0]),
+        Record {
+            headers: vec![header("a", b"1"), header("a", b""), header("ü", b"\xff")], ..base
+        },
+        Record::new("large", large),
+        Record::new("last", "v"),
+    ];
+    let offsets = bench.log.append(&partition, records.clone()).await?;
+    bench.committed(&partition, offsets[7] + 1).await?;
+    let seen = bench.contents(&partition).await?;
+    check!(seen.len() == records.len(), "{} records of {}", seen.len(), records.len());
+    for (i, (seen, record)) in seen.iter().zip(&records).enumerate() {
+        check!(seen == record, "record {i} changed (its size was {} bytes)", record.size());
+    }
+    Ok(Outcome::Passed)
+}
+
+async fn compaction(bench: Bench) -> Checked {
+    let topic = bench.topic_with(1, Retention::Compact { null_ms: 3_600_000 }).await?;
+    let partition = Partition::new(topic, 0);
+    let records = (0..50).map(|n| Record::new(format!("k{}", n % 7), format!("v{n}"))).collect();
+    let mut offsets = bench.log.append(&partition, records).await?;
+    let null = Record { value: None, ..Record::new("k3", "") };
+    offsets.extend(bench.log.append(&partition, vec![null.clone()]).await?);
+    bench.committed(&partition, offsets[50] + 1).await?;
+    let before = bench.log.bounds(&partition).await?;
+    if !bench.harness.compact(&partition).await {
+        return Ok(Outcome::NotPossible);
+    }
+    let mut expected: Vec<(u64, Record)> = (43..50)
+        .filter(|n| n % 7 != 3)
+        .map(|n| (offsets[n], Record::new(format!("k{}", n % 7), format!("v{n}"))))
+        .collect();
+    expected.push((offsets[50], null));
+    let seen = bench.visible(&partition).await?;
+    let seen: Vec<_> = seen.into_iter().map(|stored| (stored.offset, stored.record)).collect();
+    check!(seen == expected, "{seen:?} instead of {expected:?}");
+    let after = bench.log.bounds(&partition).await?;
+    check!(after.committed_end == before.committed_end, "{after:?} after {before:?}");
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,137 @@
+//! Where a mirror is: records in a compacted topic of the target, written in the same commit as
+//! what they speak of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::survey::Found;
+use super::{Ended, Mirror};
+use crate::log::{LogError, Partition, Record, Retention, TopicSpec};
+
+/// Where mirrors keep their positions, in the target; one partition, shared by all mirrors.
+pub const POSITIONS_TOPIC: &str = "mesh-mirror-positions";
+/// Positions are never removed.
+const NULL_MS: i64 = 60_000;
+const FORMAT: u8 = 1;
+const READ_RECORDS: usize = 10_000;
+
+/// The next offset to copy of a partition, and of which topic it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) topic_id: [u8; 16],
+    pub(super) next: u64,
+}
+
+pub(super) fn spec() -> TopicSpec {
+    let retention = Retention::Compact { null_ms: NULL_MS };
+    TopicSpec { name: POSITIONS_TOPIC.into(), partitions: 1, retention }
+}
+
+pub(super) fn partition() -> Partition {
+    Partition::new(POSITIONS_TOPIC, 0)
+}
+
+/// `<region>.<topic>/<partition>`.
+fn key(from: &str, partition: &Partition) -> Bytes {
+    format!("{from}.{partition}").into()
+}
+
+impl Position {
+    /// The record that says so.
+    pub(super) fn record(&self, from: &str, partition: &Partition) -> Record {
+        let mut value = Vec::with_capacity(25);
+        value.push(FORMAT);
+        value.extend_from_slice(&self.topic_id);
+        value.extend_from_slice(&self.next.to_be_bytes());
+        Record::new(key(from, partition), value)
+    }
+
+    fn decode(value: &[u8]) -> Option<Self> {
+        let (&format, rest) = value.split_first()?;
+        let (topic_id, next) = rest.split_first_chunk()?;
+        let next = u64::from_be_bytes(next.try_into().ok()?);
+        (format == FORMAT).then_some(Self { topic_id: *topic_id, next })
+    }
+}
+
+impl Mirror {
+    /// Where to go on in every partition found. Call it after a claim, which decides what earlier
+    /// mirrors began.
+    pub(super) async fn read_positions(
+        &self,
+        found: &Found,
+    ) -> Result<BTreeMap<Partition, Position>, Ended> {
+        let kept = self.kept_positions().await.map_err(|error| self.target_error(error))?;
+        let mut from = BTreeMap::new();
+        for (topic, info) in &found.0 {
+            for index in 0..info.partitions {
+                let partition = Partition::new(Arc::clone(topic), index);
+                let value = kept.get(&key(&self.from, &partition));
+                let next = value.map_or(Ok(0), |value| self.resume(&partition, info.id, value))?;
+                from.insert(partition, Position { topic_id: info.id, next });
+            }
+        }
+        Ok(from)
+    }
+
+    fn resume(&self, partition: &Partition, id: [u8; 16], value: &[u8]) -> Result<u64, Ended> {
+        let unknown = || {
+            self.target_error(LogError::Fatal(format!(
+                "{POSITIONS_TOPIC}: the position of {}.{partition} is in an unknown format; \
+                 use the version that wrote it, or a newer one",
+                self.from
+            )))
+        };
+        let kept = Position::decode(value).ok_or_else(unknown)?;
+        if kept.topic_id == id {
+            return Ok(kept.next);
+        }
+        tracing::warn!(from = %self.from, %partition, "made again; mirrored from its start");
+        Ok(0)
+    }
+
+    async fn kept_positions(&self) -> Result<BTreeMap<Bytes, Bytes>, LogError> {
+        let mut kept = BTreeMap::new();
+        let bounds = self.target.bounds(&partition()).await?;
+        if bounds.start >= bounds.committed_end {
+            return Ok(kept);
+        }
+        let mut tail = self.target.tail(vec![(partition(), 0)]).await?;
+        let mut next = 0;
+        while next < bounds.committed_end {
+            let batch = tail.next(READ_RECORDS).await?;
+            next = batch.next;
+            let records = batch.records.into_iter().map(|stored| stored.record);
+            kept.extend(records.filter_map(|record| Some((record.key?, record.value?))));
+        }
+        Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_frozen_bytes() {
+        let position = Position { topic_id: [7; 16], next: 258 };
+        let record = position.record("eu", &Partition::new("mesh-catalog", 3));
+        assert_eq!(record.key.as_deref(), Some(&b"eu.mesh-catalog/3"[..]));
+        let value = record.value.unwrap();
+        assert_eq!(value, [&[1][..], &[7; 16], &[0, 0, 0, 0, 0, 0, 1, 2]].concat());
+        assert_eq!(Position::decode(&value), Some(position));
+    }
+
+    #[test]
+    fn a_position_of_another_format_is_refused() {
+        let good = Position { topic_id: [7; 16], next: 258 }.record("eu", &Partition::new("t", 0));
+        let good = good.value.unwrap();
+        for end in 0..good.len() {
+            assert_eq!(Position::decode(&good[..end]), None);
+        }
+        assert_eq!(Position::decode(&[&good[..], &[0]].concat()), None);
+        assert_eq!(Position::decode(&[&[2], &good[1..]].concat()), None);
+    }
+}
