@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::codec::{self, DecodeError};
-use crate::key::PaneKey;
+use crate::key::{PaneKey, PaneKeyRef};
 use crate::origin::{Origin, Region};
 use crate::pane::Pane;
 use crate::progress::Progress;
@@ -30,6 +30,16 @@ pub enum Delta {
     Repair(RepairRequest),
 }
 
+/// A record of a delta topic, its panes looked at in place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeltaRef<'a> {
+    /// A changed pane: its key, and the record's value, which is [`Pane::encode`]'s: the version
+    /// in eight bytes, so that the order of values is that of [`Pane::supersedes`].
+    Pane(PaneKeyRef<'a>, &'a [u8]),
+    /// Anything else, which is rare enough to be decoded at once.
+    Other(Box<Delta>),
+}
+
 /// Asks the owner of `origin` to append its live panes again in the partition's shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RepairRequest {
@@ -48,6 +58,24 @@ pub fn pane_key(key: &PaneKey) -> Bytes {
     out.push(PANE);
     key.put(&mut out);
     out.into()
+}
+
+/// Writes to `out` what [`pane_key`] returns for the same key.
+pub fn put_pane_key(key: PaneKeyRef<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(PANE);
+    key.put(out);
+}
+
+/// Looks at what [`pane_key`] wrote.
+pub fn read_pane_key(key: &[u8]) -> Result<PaneKeyRef<'_>, DecodeError> {
+    match key.split_first() {
+        Some((&PANE, rest)) => PaneKeyRef::take(rest),
+        Some((&found, _)) => {
+            Err(DecodeError::Unknown { what: "tag of a pane's key", found: found.into() })
+        }
+        None => Err(DecodeError::Short("a pane's key")),
+    }
 }
 
 /// The key of an origin's progress record.
@@ -109,4 +137,52 @@ fn serial(mut value: &[u8]) -> Result<u64, DecodeError> {
     let serial = codec::take_array(&mut value, "a serial")?;
     codec::end(value, "a serial")?;
     Ok(u64::from_be_bytes(serial))
+}
+
+impl<'a> DeltaRef<'a> {
+    /// Looks at a record of a delta topic. What it takes, [`Delta::decode`] takes too, but for a
+    /// pane's series, which is left to [`crate::key::Series::decode`].
+    pub fn read(key: &'a Bytes, value: Option<&'a Bytes>) -> Result<Self, DecodeError> {
+        match (key.split_first(), value) {
+            (Some((&PANE, rest)), Some(value)) => {
+                if value.len() < 8 {
+                    return Err(DecodeError::Short("a pane's version"));
+                }
+                Ok(Self::Pane(PaneKeyRef::take(rest)?, value))
+            }
+            _ => Ok(Self::Other(Box::new(Delta::decode(key, value)?))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{PlanHash, Series, Span};
+    use crate::origin::TopicId;
+
+    #[test]
+    fn a_pane_looked_at_in_place_is_the_pane_decoded() {
+        let origin = Origin { region: "jfk".into(), topic: TopicId([7; 16]), partition: 3 };
+        let span = Span { width_s: 60, start_ms: -120_000 };
+        let key = PaneKey { plan: PlanHash([9; 16]), entity: "N1".into(), span, origin };
+        let pane = Pane { version: 5, cells: "cells".into() };
+        let (record, value) = (pane_key(&key), pane.encode());
+        let Ok(DeltaRef::Pane(seen, bytes)) = DeltaRef::read(&record, Some(&value)) else {
+            panic!("no pane")
+        };
+        let series = Series::decode(seen.series).unwrap();
+        assert_eq!(series.encode(), seen.series);
+        let Series { plan, origin, width_s } = series;
+        let span = Span { width_s, start_ms: seen.start_ms };
+        let entity = Bytes::copy_from_slice(seen.entity);
+        assert_eq!(PaneKey { plan, entity, span, origin }, key);
+        assert_eq!(bytes, &value);
+        let mut again = Vec::new();
+        put_pane_key(seen, &mut again);
+        assert_eq!(again, record);
+        for end in 0..record.len() - 2 {
+            assert!(DeltaRef::read(&record.slice(..end), Some(&value)).is_err(), "{end}");
+        }
+    }
 }

@@ -101,3 +101,69 @@ impl PaneKey {
         Ok(Self { plan, entity, span: Span { width_s, start_ms }, origin })
     }
 }
+
+/// What the keys of all panes of one plan, origin and width begin with: their prefix, decoded.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Series {
+    /// The plan that folded them.
+    pub plan: PlanHash,
+    /// The single writer.
+    pub origin: Origin,
+    /// The width of their spans, seconds; 0 is all of time.
+    pub width_s: u32,
+}
+
+impl Series {
+    /// The prefix, as [`PaneKeyRef::series`] lends it.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = self.plan.0.to_vec();
+        self.origin.put(&mut out);
+        out.extend_from_slice(&self.width_s.to_be_bytes());
+        out
+    }
+
+    /// Reads [`Series::encode`]'s bytes.
+    pub fn decode(mut bytes: &[u8]) -> Result<Self, DecodeError> {
+        let bytes = &mut bytes;
+        let plan = PlanHash(codec::take_array(bytes, "a series' plan")?);
+        let origin = Origin::take(bytes)?;
+        let width_s = u32::from_be_bytes(codec::take_array(bytes, "a series' width")?);
+        codec::end(bytes, "a series")?;
+        Ok(Self { plan, origin, width_s })
+    }
+}
+
+/// The key of a pane's record, looked at in place: a store sees millions and knows most series.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PaneKeyRef<'a> {
+    /// Plan, origin and width; [`Series::decode`] reads it, and finds what is wrong with it.
+    pub series: &'a [u8],
+    /// Where the span starts, ms.
+    pub start_ms: i64,
+    /// The entity's canonical key.
+    pub entity: &'a [u8],
+}
+
+impl<'a> PaneKeyRef<'a> {
+    /// The plan's hash, from the series.
+    pub fn plan(&self) -> Result<PlanHash, DecodeError> {
+        Ok(PlanHash(codec::take_array(&mut &*self.series, "a pane's plan")?))
+    }
+
+    pub(crate) fn take(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = bytes;
+        codec::take(&mut rest, 16, "a pane's plan")?;
+        codec::take_bytes(&mut rest, "an origin's region")?;
+        codec::take(&mut rest, 16 + 4 + 4, "an origin")?;
+        let series = &bytes[..bytes.len() - rest.len()];
+        let start_ms = i64::from_be_bytes(codec::take_array(&mut rest, "a pane's start")?);
+        Ok(Self { series, start_ms, entity: rest })
+    }
+
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.series);
+        out.extend_from_slice(&self.start_ms.to_be_bytes());
+        out.extend_from_slice(self.entity);
+    }
+}

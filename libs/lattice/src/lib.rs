@@ -19,10 +19,10 @@ pub mod value;
 
 pub use cell::{CellSpec, Kind, Stamp};
 pub use codec::DecodeError;
-pub use delta::Delta;
+pub use delta::{Delta, DeltaRef};
 pub use digest::Digest;
 pub use frontier::Frontier;
-pub use key::{PaneKey, PlanHash, Span};
+pub use key::{PaneKey, PaneKeyRef, PlanHash, Series, Span};
 pub use origin::{Origin, Region, TopicId};
 pub use pane::Pane;
 pub use progress::{Gap, PlanProgress, Progress};
