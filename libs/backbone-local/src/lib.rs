@@ -4,7 +4,8 @@
 //! partition is one value, so that the tree's cost is per batch and not per record. Every write
 //! goes through one [`committer`] thread that writes all that is queued, calls fsync once, and only
 //! then acknowledges and lets tails see it. Tails at the end read from memory ([`partition`]),
-//! others from disk ([`tail`]). [`trim`] and [`compact`] keep the disk bounded.
+//! others from disk ([`tail`]). [`trim`] and [`compact`] keep the disk bounded. [`remote`] lets other
+//! regions read.
 
 mod codec;
 mod committer;
@@ -16,6 +17,7 @@ mod log;
 mod options;
 mod partition;
 mod queue;
+mod remote;
 mod shared;
 mod store;
 mod tail;
@@ -27,3 +29,4 @@ pub use dir::OpenError;
 pub use log::LocalLog;
 pub use options::LogOptions;
 pub use queue::QueueDepth;
+pub use remote::{LogService, RemoteLog};

@@ -10,16 +10,12 @@ const VALUE_BYTES: usize = 2_000;
 const WRITTEN_BYTES: usize = 600 << 20;
 /// What the store may hold beside the data: its journal, of which a part may wait for a flush,
 /// and tables and blobs that wait for their own compaction.
-const OVERHEAD_BYTES: u64 = 200 << 20;
+const OVERHEAD_BYTES: u64 = 280 << 20;
 
 /// Values that do not compress, as panes hardly do.
-fn value(seed: &mut u64) -> Vec<u8> {
-    let words = std::iter::repeat_with(|| {
-        *seed =
-            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (*seed >> 32) as u32
-    });
-    words.take(VALUE_BYTES / 4).flat_map(u32::to_le_bytes).collect()
+fn value(random: &mut Random) -> Vec<u8> {
+    let words = std::iter::repeat_with(|| random.below(u64::MAX));
+    words.take(VALUE_BYTES / 8).flat_map(u64::to_le_bytes).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,13 +28,13 @@ async fn overwriting_and_expiring_keep_the_directory_small() {
     let by_size = Retention::Delete { ms: i64::MAX, bytes: 10 << 20 };
     log.ensure(&spec("d", PARTITIONS, by_size)).await.unwrap();
     let mut writer = log.claim("w").await.unwrap();
-    let (mut seed, mut largest) = (1, 0);
+    let (mut random, mut largest) = (Random(1), 0);
     for round in 0..WRITTEN_BYTES / VALUE_BYTES / BATCH {
         let records = (0..BATCH).map(|at| {
             let topic = if at % 2 == 0 { "c" } else { "d" };
             let index = (at as u32 / 2) % PARTITIONS;
             let key = (at / 2 + round * 13) % 500;
-            let record = backbone::Record::new(key.to_string(), value(&mut seed));
+            let record = backbone::Record::new(key.to_string(), value(&mut random));
             (Partition::new(topic, index), record)
         });
         writer.commit(records.collect()).await.unwrap();
