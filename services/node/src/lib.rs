@@ -1,1 +1,27 @@
 //! A region's worker: ingest, fold, replicate, serve.
+//!
+//! [`core::Core`] is the node without edges, which the simulation runs too; [`run`] puts the
+//! embedded log under it and gRPC over it.
+
+pub mod append;
+mod applier;
+mod catalog_watch;
+pub mod checkpointer;
+pub mod config;
+pub mod core;
+mod dead_letters;
+mod explain;
+pub mod origins;
+mod partition;
+pub mod positions;
+pub mod reader;
+mod repairer;
+mod serve;
+mod service;
+pub mod shared;
+pub mod status;
+mod tokens;
+pub mod topics;
+
+pub use config::Config;
+pub use serve::{NodeError, run};

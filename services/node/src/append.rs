@@ -1,0 +1,56 @@
+//! A push: events appended to the region's own topic, each beside its twins.
+
+use std::collections::BTreeMap;
+
+use api::node::v1::{AppendRequest, AppendResponse, Position};
+use backbone::{LogError, Partition, Record};
+use fold::Partitioner;
+
+use crate::shared::Shared;
+
+/// Why events were not taken. None of them is in the log, unless the log says that it may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Not in the catalog.
+    #[error("there is no source '{0}' in the catalog; apply one that has it, or check the name")]
+    NoSuchSource(String),
+    /// In the catalog, but this node has not made its topic yet.
+    #[error("the topic of '{0}' is not made yet; try again")]
+    NotReady(String),
+    /// The log did not take them.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Appends the events and returns when they are durable. A retry meets its twin: the partition
+/// follows from the event's id, or from its bytes where it has none.
+pub async fn append(
+    shared: &Shared,
+    request: AppendRequest,
+) -> Result<AppendResponse, AppendError> {
+    let sources = shared.catalog_now().sources();
+    let source = sources.iter().find(|source| *source.name == *request.source);
+    let source = source.ok_or_else(|| AppendError::NoSuchSource(request.source.clone()))?;
+    let info = shared.log.topic(&source.topic).await?;
+    let info = info.ok_or_else(|| AppendError::NotReady(request.source.clone()))?;
+    let accepted = request.events.len() as u64;
+    let partitioner = Partitioner::new(source, info.partitions);
+    let mut by_partition: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
+    for event in request.events {
+        let index = partitioner.of(&event);
+        let record = Record { key: None, value: Some(event), headers: Vec::new() };
+        by_partition.entry(index).or_default().push(record);
+    }
+    let mut positions = Vec::with_capacity(by_partition.len());
+    for (index, records) in by_partition {
+        let partition = Partition::new(source.topic.clone(), index);
+        let offsets = shared.log.append(&partition, records).await?;
+        positions.extend(offsets.last().map(|offset| Position {
+            region: shared.identity.region.to_string(),
+            topic_id: info.id.to_vec().into(),
+            partition: index,
+            offset: *offset,
+        }));
+    }
+    Ok(AppendResponse { accepted, positions })
+}

@@ -1,0 +1,114 @@
+//! Applies delta topics, the region's own and the mirrored ones, to the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backbone::{Batch, LogError, TopicInfo};
+use clock::Task;
+use store::{Record, Store};
+
+use crate::shared::Shared;
+use crate::topics;
+
+const RETRY_MS: u64 = 200;
+const BATCH: usize = 2_000;
+
+/// Follows the delta topics of every source in every region, also of sources that come later.
+pub(crate) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
+    let mut catalog = shared.catalog.subscribe();
+    let mut tasks: BTreeMap<Arc<str>, Task> = BTreeMap::new();
+    loop {
+        let sources = catalog.borrow_and_update().sources();
+        for source in &sources {
+            for region in &shared.identity.regions {
+                let topic = delta_topic(&shared, region, &source.name);
+                tasks
+                    .entry(topic.clone())
+                    .or_insert_with(|| spawn(shared.clone(), store.clone(), topic));
+            }
+        }
+        if catalog.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The name in this region's log of a region's delta topic.
+#[must_use]
+pub(crate) fn delta_topic(shared: &Shared, region: &str, source: &str) -> Arc<str> {
+    let deltas = topics::deltas(source);
+    match *region == *shared.identity.region {
+        true => deltas,
+        false => topics::mirrored(region, &deltas),
+    }
+}
+
+fn spawn(shared: Arc<Shared>, store: Arc<Store>, topic: Arc<str>) -> Task {
+    let env = shared.env.clone();
+    env.spawn(
+        "apply",
+        Box::pin(async move {
+            loop {
+                if let Err(error) = follow(&shared, &store, &topic).await {
+                    tracing::warn!(%topic, %error, "reading deltas again");
+                }
+                shared.pause(RETRY_MS).await;
+            }
+        }),
+    )
+}
+
+/// Returns without an error when a partition is to be read again from its start.
+async fn follow(shared: &Shared, store: &Store, topic: &Arc<str>) -> Result<(), LogError> {
+    let info = wait_for_topic(shared, topic).await?;
+    let from = shared.positions.lock().begin(topic, info.id, info.partitions);
+    for (partition, _) in &from {
+        let end = shared.log.bounds(partition).await?.committed_end;
+        shared.positions.lock().expect(partition, end);
+    }
+    let mut tail = match shared.log.tail(from).await {
+        Err(LogError::Truncated { partition, start }) => {
+            tracing::warn!(%partition, start, "deltas were dropped below the checkpoint's position");
+            shared.positions.lock().rewind(&partition);
+            return Ok(());
+        }
+        other => other?,
+    };
+    loop {
+        let batch = tokio::select! {
+            biased;
+            () = shared.wait_for(|| shared.positions.lock().is_rewound(topic)) => return Ok(()),
+            batch = tail.next(BATCH) => batch?,
+        };
+        take(shared, store, batch);
+    }
+}
+
+async fn wait_for_topic(shared: &Shared, topic: &str) -> Result<TopicInfo, LogError> {
+    loop {
+        if let Some(info) = shared.log.topic(topic).await? {
+            return Ok(info);
+        }
+        shared.pause(RETRY_MS).await;
+    }
+}
+
+fn take(shared: &Shared, store: &Store, batch: Batch) {
+    let partition = batch.partition;
+    let records: Vec<Record> = batch
+        .records
+        .into_iter()
+        .filter_map(|stored| Some((stored.record.key?, stored.record.value)))
+        .collect();
+    let applied = store.apply(partition.index, &records);
+    shared.positions.lock().advance(&partition, batch.next);
+    if applied.forked + applied.undecodable > 0 {
+        let (forked, undecodable) = (applied.forked, applied.undecodable);
+        tracing::error!(%partition, forked, undecodable, "a delta topic holds what it must not");
+    }
+    let own = applied.repairs.into_iter().filter(|r| r.origin.region == shared.identity.region);
+    for request in own {
+        shared.repairs.lock().insert((request.origin.clone(), partition.index), request);
+    }
+    shared.tick();
+}

@@ -1,0 +1,78 @@
+//! Saves what changed in the store, with the positions in the log that it covers, and loads it
+//! again: a restarted node serves at once, and reads on where it was.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use store::{CheckpointError, Store};
+
+use crate::catalog_watch;
+use crate::shared::Shared;
+
+const EVERY_MS: u64 = 2_000;
+const CATALOG: &[u8] = b"\0catalog/";
+const SHARDS: &[u8] = b"\0shards";
+
+/// Loads the checkpoint, if there is one: catalog, positions, and the store with its panes.
+pub async fn load(shared: &Shared) -> Result<(), CheckpointError> {
+    let (foreign, panes): (Vec<_>, Vec<_>) =
+        shared.checkpoints.load().await?.into_iter().partition(|(key, _)| key.first() == Some(&0));
+    let shards = foreign.iter().find(|(key, _)| key == SHARDS);
+    let Some(shards) = shards.and_then(|(_, value)| value.first_chunk()) else { return Ok(()) };
+    let store = shared.store_of(u32::from_be_bytes(*shards));
+    store.load(panes).map_err(|error| CheckpointError {
+        place: "this node's data directory".into(),
+        message: format!(
+            "cannot be read ({error}); delete it, and the state is rebuilt from the log"
+        ),
+    })?;
+    let mut positions = shared.positions.lock();
+    let rest: Vec<_> = foreign.iter().filter(|(key, value)| !positions.load(key, value)).collect();
+    drop(positions);
+    let entries =
+        rest.iter().filter_map(|(key, value)| Some((key.strip_prefix(CATALOG)?, &value[..])));
+    catalog_watch::take(shared, entries);
+    Ok(())
+}
+
+/// Saves every two seconds, forever.
+pub async fn run(shared: Arc<Shared>, store: Arc<Store>) {
+    let mut saved_generation = None;
+    loop {
+        shared.env.sleep_ms(EVERY_MS).await;
+        let generation = shared.catalog_now().generation();
+        let with_catalog = saved_generation != Some(generation);
+        match save(&shared, &store, with_catalog).await {
+            Ok(()) => saved_generation = Some(generation),
+            Err(error) => tracing::warn!(%error, "the next checkpoint will hold it"),
+        }
+    }
+}
+
+/// Saves what changed since the last time. Positions are taken before the panes: what was applied
+/// in between is applied once more after a restart, which changes nothing.
+pub async fn save(
+    shared: &Shared,
+    store: &Store,
+    with_catalog: bool,
+) -> Result<(), CheckpointError> {
+    let mut entries = shared.positions.lock().entries();
+    entries.push((Bytes::from_static(SHARDS), Some(store.shards().to_be_bytes().to_vec().into())));
+    if with_catalog {
+        entries.extend(catalog_entries(shared));
+    }
+    let changes = store.take_changes();
+    entries.extend(changes.iter().cloned());
+    let saved = shared.checkpoints.save(entries).await;
+    if saved.is_err() {
+        store.untake(changes);
+    }
+    saved
+}
+
+fn catalog_entries(shared: &Shared) -> Vec<(Bytes, Option<Bytes>)> {
+    let catalog = shared.catalog_now();
+    let entry =
+        |(key, value): (&[u8], &Bytes)| ([CATALOG, key].concat().into(), Some(value.clone()));
+    catalog.entries().map(entry).collect()
+}

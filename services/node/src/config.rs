@@ -1,0 +1,86 @@
+//! A node's configuration: one YAML file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::serve::NodeError;
+
+/// Everything that a node must be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The mesh's name: part of every claim, and of the data directory's mark.
+    pub mesh: Arc<str>,
+    /// This node's region.
+    pub region: Arc<str>,
+    /// All regions of the mesh, this one among them.
+    pub regions: Vec<Arc<str>>,
+    /// Where the log and the checkpoints are kept.
+    pub data: PathBuf,
+    /// Where to serve gRPC.
+    pub grpc: SocketAddr,
+    /// The other regions' nodes, `http://host:port`, from which deltas are mirrored.
+    #[serde(default)]
+    pub peers: BTreeMap<Arc<str>, String>,
+    /// Serve on an address that is not loopback although there is no TLS.
+    #[serde(default)]
+    pub allow_remote: bool,
+}
+
+impl Config {
+    /// Reads YAML; errors name the place.
+    pub fn from_yaml(text: &str) -> Result<Self, NodeError> {
+        let config: Self =
+            serde_saphyr::from_str(text).map_err(|error| NodeError::Config(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types cannot say.
+    pub fn check(&self) -> Result<(), NodeError> {
+        let bad = |message: String| Err(NodeError::Config(message));
+        if !self.regions.contains(&self.region) {
+            return bad(format!("regions must list this node's own region '{}'", self.region));
+        }
+        if let Some(region) = self.regions.iter().find(|r| r.is_empty() || r.contains(['.', '/'])) {
+            return bad(format!("region '{region}' must have a name without dots or slashes"));
+        }
+        if let Some(peer) = self.peers.keys().find(|p| !self.regions.contains(p)) {
+            return bad(format!("peer '{peer}' is not one of the regions"));
+        }
+        if !self.grpc.ip().is_loopback() && !self.allow_remote {
+            return bad(format!(
+                "grpc: {} is not a loopback address, and there is no TLS yet; \
+                 set allow_remote: true if the network is trusted",
+                self.grpc
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "{mesh: nyc, region: ewr, regions: [ewr, jfk], data: d, grpc: '127.0.0.1:1', peers: {jfk: 'http://127.0.0.1:2'}}";
+
+    #[test]
+    fn bad_configurations_name_the_thing_and_the_way_out() {
+        assert!(Config::from_yaml(GOOD).is_ok());
+        for (old, new, message) in [
+            ("region: ewr", "region: lga", "own region 'lga'"),
+            ("127.0.0.1:1", "0.0.0.0:1", "allow_remote: true"),
+            ("peers: {jfk", "peers: {sfo", "peer 'sfo'"),
+            ("[ewr, jfk]", "[ewr, 'j.fk']", "without dots"),
+            ("mesh: nyc", "mash: nyc", "mash"),
+        ] {
+            let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads the dead-letter topic: what broke its contract, and which rule.
+
+use std::collections::BTreeSet;
+
+use api::node::v1::DeadLetter;
+use backbone::{LogError, Partition, Stored};
+
+use crate::partition::RULE;
+use crate::shared::Shared;
+use crate::topics;
+
+const BATCH: usize = 500;
+
+/// Every dead letter of a source in this region, once, in offset order by partition.
+pub(crate) async fn read(shared: &Shared, source: &str) -> Result<Vec<DeadLetter>, LogError> {
+    let topic = topics::dead_letters(source);
+    let Some(info) = shared.log.topic(&topic).await? else { return Ok(Vec::new()) };
+    let mut letters = Vec::new();
+    for index in 0..info.partitions {
+        letters.extend(read_partition(shared, Partition::new(topic.clone(), index)).await?);
+    }
+    Ok(letters)
+}
+
+async fn read_partition(
+    shared: &Shared,
+    partition: Partition,
+) -> Result<Vec<DeadLetter>, LogError> {
+    let bounds = shared.log.bounds(&partition).await?;
+    let mut at = bounds.start;
+    if at >= bounds.committed_end {
+        return Ok(Vec::new());
+    }
+    let mut tail = shared.log.tail(vec![(partition.clone(), at)]).await?;
+    // A refold writes the same letter under the same key again.
+    let mut keys = BTreeSet::new();
+    let mut letters = Vec::new();
+    while at < bounds.committed_end {
+        let batch = tail.next(BATCH).await?;
+        at = batch.next;
+        for stored in batch.records {
+            if keys.insert(stored.record.key.clone()) {
+                letters.extend(decode(shared, partition.index, stored));
+            }
+        }
+    }
+    letters.sort_by_key(|letter| letter.offset);
+    Ok(letters)
+}
+
+fn decode(shared: &Shared, partition: u32, stored: Stored) -> Option<DeadLetter> {
+    let header = |name: &str| {
+        let mut headers = stored.record.headers.iter();
+        headers.find(|(key, _)| &**key == name).map(|(_, value)| value.clone())
+    };
+    let offset = stored.record.key.as_ref()?.last_chunk().map(|b| u64::from_be_bytes(*b))?;
+    let appended = header("appended_ms");
+    Some(DeadLetter {
+        region: shared.identity.region.to_string(),
+        partition,
+        offset,
+        appended_ms: appended
+            .and_then(|b| Some(i64::from_be_bytes(*b.first_chunk()?)))
+            .unwrap_or(0),
+        rule: String::from_utf8_lossy(&header(RULE).unwrap_or_default()).into_owned(),
+        event: stored.record.value.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,134 @@
+//! Folding the partitions of this region's sources: who tries, and what becomes of each try.
+
+mod commit;
+mod handover;
+mod session;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backbone::{CommitError, LogError, Partition};
+use catalog::Source;
+use clock::Task;
+use store::Store;
+
+use crate::shared::Shared;
+use crate::topics;
+
+use session::Session;
+
+pub(crate) use commit::RULE;
+
+const RETRY_MS: u64 = 100;
+/// Who was fenced leaves the partition to the other for this long, unless assigned anew.
+const FENCED_MS: u64 = 5_000;
+
+/// Why a session ended. None of them loses anything: what was committed is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum End {
+    #[error("another node has claimed the partition")]
+    Fenced,
+    #[error("it is unknown whether the last commit was written")]
+    Unknown,
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("waiting for catalog generation {needed}; this node has {known}")]
+    CatalogBehind { needed: u64, known: u64 },
+    #[error("shard {shard} of {origin:?} does not add up")]
+    Unproven { shard: u32, origin: lattice::Origin },
+}
+
+impl From<CommitError> for End {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Aborted(cause) => Self::Log(cause),
+            CommitError::Fenced => Self::Fenced,
+            CommitError::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// Folds every source of the catalog, also those that come later.
+pub(crate) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
+    let mut catalog = shared.catalog.subscribe();
+    let mut tasks: BTreeMap<Arc<str>, Task> = BTreeMap::new();
+    loop {
+        let sources = catalog.borrow_and_update().sources();
+        for source in sources {
+            tasks
+                .entry(source.name.clone())
+                .or_insert_with(|| spawn_source(shared.clone(), store.clone(), source));
+        }
+        if catalog.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn spawn_source(shared: Arc<Shared>, store: Arc<Store>, source: Arc<Source>) -> Task {
+    let env = shared.env.clone();
+    env.spawn(
+        "source",
+        Box::pin(async move {
+            loop {
+                if let Err(error) = follow_assignments(&shared, &store, &source).await {
+                    tracing::warn!(source = %source.name, %error, "trying again");
+                }
+                shared.pause(RETRY_MS).await;
+            }
+        }),
+    )
+}
+
+/// Makes the source's topics, then keeps a task per partition that is assigned to this node.
+async fn follow_assignments(
+    shared: &Arc<Shared>,
+    store: &Arc<Store>,
+    source: &Arc<Source>,
+) -> Result<(), LogError> {
+    for spec in topics::source_specs(source, store.shards()) {
+        shared.log.ensure(&spec).await?;
+    }
+    let group = format!("{}-{}", shared.identity.mesh, source.name);
+    let mut assigned = shared.log.assignments(&group, &source.topic).await?;
+    let mut tasks: BTreeMap<Partition, Task> = BTreeMap::new();
+    loop {
+        let mine = assigned.borrow_and_update().clone();
+        tasks.retain(|partition, _| mine.contains(partition));
+        shared.folds.lock().retain(|p, _| p.topic != source.topic || mine.contains(p));
+        for partition in mine {
+            tasks.entry(partition.clone()).or_insert_with(|| {
+                spawn_partition(shared.clone(), store.clone(), source.clone(), partition)
+            });
+        }
+        if assigned.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn spawn_partition(
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    source: Arc<Source>,
+    partition: Partition,
+) -> Task {
+    let env = shared.env.clone();
+    env.spawn(
+        "partition",
+        Box::pin(async move {
+            loop {
+                let end = match Session::claim(&shared, &store, &source, &partition).await {
+                    Ok(session) => {
+                        shared.folds.lock().insert(partition.clone(), Ok(()));
+                        session.run().await
+                    }
+                    Err(end) => end,
+                };
+                tracing::info!(%partition, %end, "the fold begins again");
+                shared.folds.lock().insert(partition.clone(), Err(end.to_string()));
+                shared.pause(if end == End::Fenced { FENCED_MS } else { RETRY_MS }).await;
+            }
+        }),
+    )
+}

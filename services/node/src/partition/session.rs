@@ -1,0 +1,354 @@
+//! One claim of one partition: from the claim to the first error. A session never repairs itself;
+//! it ends, and the next one starts from what is in the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backbone::{Batch, LogError, Partition, Stored, Tail, Writer};
+use catalog::{Plan, Source};
+use fold::{Arrival, Fold, Outcome, Panes, PlanStart};
+use futures::future::select_all;
+use lattice::{Origin, Pane, PaneKey, TopicId};
+use store::{Proven, Store};
+
+use super::handover::{self, Available};
+use super::{End, commit};
+use crate::applier::delta_topic;
+use crate::shared::Shared;
+
+/// An event waits at most this long for its commit.
+const COMMIT_EVERY_MS: i64 = 20;
+/// Progress is written in all shards this often, events or not.
+const HEARTBEAT_MS: i64 = 200;
+/// More events than this are not put into one commit.
+const COMMIT_EVENTS: usize = 2_000;
+const BATCH: usize = 500;
+const REBUILD_MS: u64 = 10_000;
+
+/// Plans of one contract that stand at one offset, and their reading of the log.
+pub(super) struct Cohort {
+    pub(super) fold: Fold,
+    tail: Box<dyn Tail>,
+    /// The log's stamp of the last event folded, ms.
+    pub(super) appended_ms: i64,
+}
+
+/// A claimed partition at work.
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Arc<Store>,
+    pub(super) source: Arc<Source>,
+    pub(super) partition: Partition,
+    pub(super) origin: Origin,
+    pub(super) deltas: Arc<str>,
+    pub(super) writer: Box<dyn Writer>,
+    pub(super) cohorts: Vec<Cohort>,
+    pub(super) generation: u64,
+    /// Never decreases: what the last commit said.
+    pub(super) complete_to_ms: i64,
+    /// When the oldest uncommitted event was folded, ms.
+    dirty_since_ms: Option<i64>,
+    uncommitted: usize,
+    heartbeat_ms: i64,
+}
+
+struct StorePanes<'a>(&'a Store);
+
+impl Panes for StorePanes<'_> {
+    fn pane(&self, shard: u32, key: &PaneKey) -> Option<Pane> {
+        self.0.pane(shard, key)
+    }
+}
+
+impl Session {
+    /// Claims the partition: fences every older writer, reads the region's deltas to their end,
+    /// and starts from the lowest progress.
+    pub(super) async fn claim(
+        shared: &Arc<Shared>,
+        store: &Arc<Store>,
+        source: &Arc<Source>,
+        partition: &Partition,
+    ) -> Result<Self, End> {
+        let Partition { topic, index } = partition;
+        let identity = &shared.identity;
+        let claim = format!("{}-{}-{}-{index}", identity.mesh, identity.region, source.name);
+        let writer = shared.log.claim(&claim).await?;
+        let deltas = delta_topic(shared, &identity.region, &source.name);
+        read_to_end(shared, store, &deltas).await?;
+        let info = shared.log.topic(topic).await?;
+        let id = info.ok_or_else(|| LogError::NoSuchPartition(partition.clone()))?.id;
+        let origin =
+            Origin { region: identity.region.clone(), topic: TopicId(id), partition: *index };
+        let mut session = Self {
+            shared: shared.clone(),
+            store: store.clone(),
+            source: source.clone(),
+            partition: partition.clone(),
+            origin,
+            deltas,
+            writer,
+            cohorts: Vec::new(),
+            generation: 0,
+            complete_to_ms: i64::MIN,
+            dirty_since_ms: None,
+            uncommitted: 0,
+            heartbeat_ms: shared.env.now_ms() - HEARTBEAT_MS,
+        };
+        session.check_proven()?;
+        session.take_plans().await?;
+        Ok(session)
+    }
+
+    /// Folds and commits until something ends it.
+    pub(super) async fn run(mut self) -> End {
+        loop {
+            if let Err(end) = self.turn().await {
+                return end;
+            }
+        }
+    }
+
+    /// One turn: what is due is committed, else what has come is folded.
+    async fn turn(&mut self) -> Result<(), End> {
+        let now_ms = self.shared.env.now_ms();
+        let due_ms = self.due_ms();
+        if now_ms >= due_ms || self.uncommitted >= COMMIT_EVENTS {
+            return self.commit(now_ms).await;
+        }
+        let mut catalog = self.shared.catalog.subscribe();
+        if catalog.borrow_and_update().generation() != self.generation {
+            // What is folded so far is committed under the generation that it was folded with.
+            self.commit(now_ms).await?;
+            return self.take_plans().await;
+        }
+        let timer = self.shared.env.sleep_ms((due_ms - now_ms).max(0) as u64);
+        let arrived = tokio::select! {
+            biased;
+            () = timer => None,
+            _ = catalog.changed() => None,
+            arrived = next_batch(&mut self.cohorts) => Some(arrived),
+        };
+        match arrived {
+            Some((cohort, batch)) => self.take_batch(cohort, batch?).await,
+            None => Ok(()),
+        }
+    }
+
+    fn due_ms(&self) -> i64 {
+        let heartbeat_ms = self.heartbeat_ms + HEARTBEAT_MS;
+        self.dirty_since_ms
+            .map_or(heartbeat_ms, |since_ms| heartbeat_ms.min(since_ms + COMMIT_EVERY_MS))
+    }
+
+    async fn take_batch(&mut self, index: usize, batch: Batch) -> Result<(), End> {
+        let limit = self.join_at(index);
+        let panes = StorePanes(&self.store);
+        let cohort = &mut self.cohorts[index];
+        let next = batch.next.min(limit);
+        for stored in batch.records.iter().filter(|stored| stored.offset < limit) {
+            if let Outcome::Rejected(rule) = cohort.fold.fold(arrival(stored), &panes) {
+                tracing::debug!(partition = %self.partition, offset = stored.offset, rule, "dead letter");
+            }
+            cohort.appended_ms = stored.appended_ms;
+            self.uncommitted += 1;
+        }
+        cohort.fold.skip_to(next);
+        self.dirty_since_ms.get_or_insert_with(|| self.shared.env.now_ms());
+        self.join_cohorts().await
+    }
+
+    /// The offset at which a cohort meets one of the same contract that is ahead of it.
+    fn join_at(&self, index: usize) -> u64 {
+        let this = &self.cohorts[index].fold;
+        let ahead = self.cohorts.iter().map(|cohort| &cohort.fold);
+        ahead
+            .filter(|other| other.contract() == this.contract() && other.next() > this.next())
+            .map(Fold::next)
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Cohorts of one contract that have met go on as one. What they folded apart is committed
+    /// first.
+    async fn join_cohorts(&mut self) -> Result<(), End> {
+        let meets = |a: &Cohort, b: &Cohort| {
+            a.fold.contract() == b.fold.contract() && a.fold.next() == b.fold.next()
+        };
+        for i in 0..self.cohorts.len() {
+            let twin =
+                (i + 1..self.cohorts.len()).find(|j| meets(&self.cohorts[i], &self.cohorts[*j]));
+            if let Some(j) = twin {
+                self.commit(self.shared.env.now_ms()).await?;
+                let joined = self.cohorts.remove(j);
+                self.cohorts[i].fold.join(joined.fold);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what is folded; with a heartbeat in all shards when that is due.
+    async fn commit(&mut self, now_ms: i64) -> Result<(), End> {
+        let heartbeat = now_ms - self.heartbeat_ms >= HEARTBEAT_MS;
+        if heartbeat {
+            self.note_completeness(now_ms).await?;
+        }
+        let repairs = self.take_repairs();
+        commit::write(self, heartbeat, &repairs).await?;
+        self.dirty_since_ms = None;
+        self.uncommitted = 0;
+        if heartbeat {
+            self.heartbeat_ms = now_ms;
+        }
+        Ok(())
+    }
+
+    /// Everything appended before the end was asked for is folded if `next` has reached the end.
+    async fn note_completeness(&mut self, now_ms: i64) -> Result<(), End> {
+        let end = self.shared.log.bounds(&self.partition).await?.committed_end;
+        let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
+        let Some(ahead) = ahead else { return Ok(()) };
+        let known_ms = if ahead.fold.next() >= end { now_ms } else { ahead.appended_ms };
+        self.complete_to_ms = self.complete_to_ms.max(known_ms);
+        Ok(())
+    }
+
+    fn take_repairs(&self) -> Vec<(u32, u64)> {
+        let mut asked = self.shared.repairs.lock();
+        let mine: Vec<_> =
+            asked.keys().filter(|(origin, _)| *origin == self.origin).cloned().collect();
+        mine.into_iter().filter_map(|key| asked.remove(&key).map(|r| (key.1, r.serial))).collect()
+    }
+
+    fn proven(&self, plan: &Plan) -> Vec<Option<Proven>> {
+        (0..self.store.shards())
+            .map(|shard| self.store.state(shard, &self.origin, plan.hash)?.proven)
+            .collect()
+    }
+
+    /// Ready is honest: nothing is folded before every shard's digest agrees. A shard that does
+    /// not add up although its deltas have been read to the end is read again from the start.
+    fn check_proven(&self) -> Result<(), End> {
+        for shard in 0..self.store.shards() {
+            let mut states =
+                self.store.states(shard).into_iter().filter(|s| s.origin == self.origin);
+            if states.any(|state| state.pending.is_some()) {
+                self.shared.positions.lock().rewind(&Partition::new(self.deltas.clone(), shard));
+                self.shared.tick();
+                return Err(End::Unproven { shard, origin: self.origin.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the plans that are new in the catalog, and forgets those that are retired.
+    async fn take_plans(&mut self) -> Result<(), End> {
+        let catalog = self.shared.catalog_now();
+        self.check_generation(catalog.generation())?;
+        let live: BTreeMap<_, Arc<Plan>> = catalog
+            .live(&self.shared.identity.region)
+            .into_iter()
+            .filter(|plan| plan.source.name == self.source.name)
+            .map(|plan| (plan.hash, plan))
+            .collect();
+        for cohort in &mut self.cohorts {
+            cohort.fold.retain(&|plan| live.contains_key(&plan.hash));
+        }
+        self.cohorts.retain(|cohort| !cohort.fold.plans().is_empty());
+        let known: Vec<_> =
+            self.cohorts.iter().flat_map(|c| c.fold.plans()).map(|p| p.plan.hash).collect();
+        let new = live.into_values().filter(|plan| !known.contains(&plan.hash));
+        let log = self.available().await?;
+        let starts: Vec<_> =
+            new.map(|plan| handover::start(plan.clone(), &self.proven(&plan), log)).collect();
+        for plans in cohorts_of(starts) {
+            let cohort = self.open(plans).await?;
+            self.cohorts.push(cohort);
+        }
+        self.generation = catalog.generation();
+        self.join_cohorts().await
+    }
+
+    /// A claimant whose catalog is older than the progress that it found would drop plans.
+    fn check_generation(&self, known: u64) -> Result<(), End> {
+        let states = (0..self.store.shards()).flat_map(|shard| self.store.states(shard));
+        let own = states.filter(|state| state.origin == self.origin);
+        let needed = own.filter_map(|state| Some(state.proven?.generation)).max().unwrap_or(0);
+        if needed > known { Err(End::CatalogBehind { needed, known }) } else { Ok(()) }
+    }
+
+    async fn available(&mut self) -> Result<Available, End> {
+        let start = self.shared.log.bounds(&self.partition).await?.start;
+        let now_ms = self.shared.env.now_ms();
+        Ok(Available { start, gone_until_ms: now_ms.saturating_add(self.source.max_ahead_ms) })
+    }
+
+    /// Opens the log for plans that start together, and fills their id window.
+    async fn open(&mut self, plans: Vec<PlanStart>) -> Result<Cohort, End> {
+        let Some(first) = plans.first() else {
+            return Err(LogError::Fatal("a cohort without plans".into()).into());
+        };
+        let source = first.plan.source.clone();
+        let mut fold = Fold::new(self.origin.clone(), self.store.shards(), source, plans);
+        let start = self.shared.log.bounds(&self.partition).await?.start;
+        let from = fold.remember_from().max(start);
+        let mut tail = self.shared.log.tail(vec![(self.partition.clone(), from)]).await?;
+        let next = fold.next();
+        let mut at = from;
+        let mut appended_ms = i64::MIN;
+        while at < next {
+            // No more than up to `next`: what follows is for folding.
+            let batch = tail.next(BATCH.min((next - at) as usize)).await?;
+            for stored in batch.records.iter().filter(|stored| stored.offset < next) {
+                fold.remember(arrival(stored));
+                appended_ms = stored.appended_ms;
+            }
+            at = batch.next;
+        }
+        if at > next {
+            tail = self.shared.log.tail(vec![(self.partition.clone(), next)]).await?;
+        }
+        Ok(Cohort { fold, tail, appended_ms })
+    }
+}
+
+fn arrival(stored: &Stored) -> Arrival<'_> {
+    let value = stored.record.value.as_deref().unwrap_or_default();
+    Arrival { offset: stored.offset, appended_ms: stored.appended_ms, value }
+}
+
+/// Plans of one contract at one offset share a reading of the log.
+fn cohorts_of(starts: Vec<PlanStart>) -> Vec<Vec<PlanStart>> {
+    let mut cohorts: BTreeMap<([u8; 16], u64), Vec<PlanStart>> = BTreeMap::new();
+    for start in starts {
+        cohorts.entry((start.plan.source.contract, start.frontier.next)).or_default().push(start);
+    }
+    cohorts.into_values().collect()
+}
+
+/// The next batch of whichever cohort has one; the one that is furthest ahead is asked first, so
+/// that a new plan's reading of the past does not age the plans that are served.
+async fn next_batch(cohorts: &mut [Cohort]) -> (usize, Result<Batch, LogError>) {
+    if cohorts.is_empty() {
+        return std::future::pending().await;
+    }
+    let mut order: Vec<_> = cohorts.iter_mut().enumerate().collect();
+    order.sort_by_key(|(_, cohort)| std::cmp::Reverse(cohort.fold.next()));
+    let indices: Vec<usize> = order.iter().map(|(index, _)| *index).collect();
+    let nexts = order.into_iter().map(|(_, cohort)| cohort.tail.next(BATCH));
+    let (batch, ready, _) = select_all(nexts).await;
+    (indices[ready], batch)
+}
+
+/// Waits until the store holds everything that older writers committed.
+async fn read_to_end(shared: &Shared, store: &Store, deltas: &Arc<str>) -> Result<(), End> {
+    for shard in 0..store.shards() {
+        let partition = Partition::new(deltas.clone(), shard);
+        let end = shared.log.bounds(&partition).await?.committed_end;
+        let reached = shared.wait_for(|| shared.positions.lock().reached(&partition, end));
+        clock::timeout(&shared.env, REBUILD_MS, reached)
+            .await
+            .map_err(|_| LogError::Transient(format!("{partition} is not read up to {end} yet")))?;
+    }
+    Ok(())
+}

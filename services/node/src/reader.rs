@@ -1,0 +1,355 @@
+//! Reads: panes of all origins combined, the windows cut. No log, no other region, no waiting
+//! (but for tokens).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::node::v1 as proto;
+use api::v1::{FeatureInfo, FieldStatus};
+use catalog::{Catalog, Feature, Plan};
+use lattice::cell::Header;
+use lattice::combine::{Combined, Cut, PaneView, Want, combine};
+use lattice::key::floor_ms;
+use lattice::progress::NO_WATERMARK;
+use lattice::{DecodeError, Gap, Kind, Origin, Region, Span, Value};
+use store::Store;
+
+use crate::origins::{self, Part, Standing};
+use crate::shared::Shared;
+
+/// Why a read cannot be answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing to serve from yet.
+    #[error("this node has no catalog yet; apply one, or wait until it has read its log")]
+    NoCatalog,
+    /// Not in this node's catalog.
+    #[error("{view}@v{version} is not active in any region")]
+    NoSuchView {
+        /// The view.
+        view: String,
+        /// The version.
+        version: u32,
+    },
+    /// An index that the plan does not have.
+    #[error("{view} has no feature of index {index}")]
+    NoSuchFeature {
+        /// The view.
+        view: String,
+        /// What was asked for.
+        index: u32,
+    },
+    /// A shard that the mesh does not have.
+    #[error("there is no shard {0}")]
+    NoSuchShard(u32),
+    /// Stored bytes are not what they should be.
+    #[error("stored panes cannot be read: {0}")]
+    Corrupt(#[from] DecodeError),
+}
+
+/// What a read of one view needs: the plan per region that is active there, and the cut.
+pub(crate) struct ViewReader<'a> {
+    store: &'a Store,
+    shard: u32,
+    /// The layout of features and cells, which all regions' plans of one version share.
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) by_region: BTreeMap<Region, Arc<Plan>>,
+    as_of_ms: Option<i64>,
+    now_ms: i64,
+    /// The greatest watermark of an included origin: panes may have expired up to it.
+    watermark_ms: i64,
+    gaps: Vec<Gap>,
+}
+
+/// What a read may leave out and where it cuts.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// Cut at this event time, ms.
+    pub as_of_ms: Option<i64>,
+    /// The asking gateway's clock, ms.
+    pub now_ms: i64,
+    /// Regions whose origins are left out.
+    pub exclude: Vec<Region>,
+}
+
+impl<'a> ViewReader<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        catalog: &Catalog,
+        (view, version, shard): (&str, u32, u32),
+        scope: &Scope,
+    ) -> Result<Self, ReadError> {
+        if shard >= store.shards() {
+            return Err(ReadError::NoSuchShard(shard));
+        }
+        let active = catalog.active(view, version);
+        let missing = || ReadError::NoSuchView { view: view.into(), version };
+        let plan = active.values().next().cloned().ok_or_else(missing)?;
+        let by_region: BTreeMap<_, _> =
+            active.into_iter().filter(|(region, _)| !scope.exclude.contains(region)).collect();
+        let (mut watermark_ms, mut gaps) = (NO_WATERMARK, Vec::new());
+        for state in store.states(shard) {
+            let plan = by_region.get(&state.origin.region);
+            if let (true, Some(proven)) =
+                (plan.is_some_and(|plan| plan.hash == state.plan), state.proven)
+            {
+                watermark_ms = watermark_ms.max(proven.progress.watermark_ms);
+                gaps.extend(proven.progress.gaps);
+            }
+        }
+        let (as_of_ms, now_ms) = (scope.as_of_ms, scope.now_ms);
+        Ok(Self { store, shard, plan, by_region, as_of_ms, now_ms, watermark_ms, gaps })
+    }
+
+    pub(crate) fn feature(&self, index: u32) -> Result<&Feature, ReadError> {
+        let view = self.plan.view.to_string();
+        self.plan.features.get(index as usize).ok_or(ReadError::NoSuchFeature { view, index })
+    }
+
+    fn width_s(&self, feature: &Feature) -> u32 {
+        self.plan.widths[feature.width].width_s
+    }
+
+    /// The stretch of event time that the feature covers.
+    pub(crate) fn cut(&self, feature: &Feature) -> Cut {
+        let width_s = self.width_s(feature);
+        let Some(window_ms) = feature.window_ms else {
+            return Cut { from_ms: i64::MIN, until_ms: None };
+        };
+        match self.as_of_ms {
+            Some(as_of_ms) => {
+                let until_ms = floor_ms(as_of_ms, width_s);
+                Cut { from_ms: until_ms.saturating_sub(window_ms), until_ms: Some(until_ms) }
+            }
+            None => {
+                let from_ms = floor_ms(self.now_ms.saturating_sub(window_ms), width_s);
+                Cut { from_ms, until_ms: None }
+            }
+        }
+    }
+
+    /// Why the value cannot be had at this `as_of`, if it cannot.
+    fn invalid(&self, feature: &Feature) -> Option<String> {
+        let as_of_ms = self.as_of_ms?;
+        let width = &self.plan.widths[feature.width];
+        if feature.window_ms.is_none() {
+            let past = as_of_ms < self.now_ms;
+            return past.then(|| {
+                format!("{} is of all time; it cannot be read as of the past", feature.name)
+            });
+        }
+        let cut = self.cut(feature);
+        let oldest = Span::holding(cut.from_ms, width.width_s);
+        oldest.expired(width.retention_ms, self.watermark_ms).then(|| {
+            let history = clock::format_duration(self.plan.history_ms);
+            format!("{} goes back {history} (its view's history), not to this as_of", feature.name)
+        })
+    }
+
+    pub(crate) fn info(&self, feature: &Feature) -> FeatureInfo {
+        let cut = self.cut(feature);
+        let missing = self.gaps.iter().filter(|gap| gap.until_ms > cut.from_ms);
+        FeatureInfo {
+            resolution_ms: i64::from(self.width_s(feature)) * 1000,
+            as_of_ms: cut.until_ms,
+            covered_from_ms: missing.map(|gap| gap.until_ms).max(),
+        }
+    }
+
+    /// Lends the included panes of one width, ordered by (origin, span), to `reader`.
+    pub(crate) fn panes<T>(
+        &self,
+        entity: &[u8],
+        width_s: u32,
+        reader: impl FnOnce(&mut dyn Iterator<Item = PaneView<'_>>) -> T,
+    ) -> T {
+        let mut plans: Vec<_> = self.by_region.values().map(|plan| plan.hash).collect();
+        plans.sort_unstable();
+        plans.dedup();
+        let before_ms = self.as_of_ms.map_or(i64::MAX, |at_ms| floor_ms(at_ms, width_s));
+        let included = |pane: &PaneView<'_>, plan| {
+            let active = self.by_region.get(&pane.origin.region).is_some_and(|p| p.hash == plan);
+            active && (width_s == 0 || pane.span.start_ms < before_ms)
+        };
+        if let [plan] = plans[..] {
+            return self.store.read(self.shard, plan, entity, width_s, |panes| {
+                reader(&mut panes.filter(|pane| included(pane, plan)))
+            });
+        }
+        // Regions are on different activations: a rollout. Rare, so gathered and sorted.
+        let mut gathered: Vec<(Origin, Span, u64, Vec<u8>)> = Vec::new();
+        for plan in plans {
+            self.store.read(self.shard, plan, entity, width_s, |panes| {
+                gathered.extend(panes.filter(|pane| included(pane, plan)).map(|pane| {
+                    (pane.origin.clone(), pane.span, pane.version, pane.cells.to_vec())
+                }));
+            });
+        }
+        gathered.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        let mut views = gathered.iter().map(|(origin, span, version, cells)| PaneView {
+            origin,
+            span: *span,
+            version: *version,
+            cells,
+        });
+        reader(&mut views)
+    }
+
+    fn combine(
+        &self,
+        entity: &[u8],
+        width: usize,
+        wants: &[Want],
+    ) -> Result<Combined, DecodeError> {
+        let width = &self.plan.widths[width];
+        self.panes(entity, width.width_s, |panes| combine(&width.specs, wants, panes))
+    }
+
+    /// The values of `features` of one entity.
+    fn row(
+        &self,
+        entity: &[u8],
+        features: &[&Feature],
+    ) -> Result<proto::EntityValues, DecodeError> {
+        let mut values = vec![Value::Null; features.len()];
+        let mut seen: Option<Header> = None;
+        for width in 0..self.plan.widths.len() {
+            let of_width: Vec<usize> =
+                (0..features.len()).filter(|i| features[*i].width == width).collect();
+            if of_width.is_empty() && seen.is_some() {
+                continue;
+            }
+            let want = |i: &usize| Want { cell: features[*i].cell, cut: self.cut(features[*i]) };
+            let wants: Vec<Want> = of_width.iter().map(want).collect();
+            let combined = self.combine(entity, width, &wants)?;
+            for (i, value) in of_width.into_iter().zip(combined.values) {
+                values[i] = value;
+            }
+            seen = later(seen, combined.seen);
+        }
+        Ok(self.answer(features, values, seen))
+    }
+
+    /// Values with their statuses.
+    fn answer(
+        &self,
+        features: &[&Feature],
+        values: Vec<Value>,
+        seen: Option<Header>,
+    ) -> proto::EntityValues {
+        let reference_ms = self.as_of_ms.unwrap_or(self.now_ms);
+        let seen = seen.filter(|s| self.as_of_ms.is_none_or(|at_ms| s.first_event_ms < at_ms));
+        let mut row = proto::EntityValues {
+            event_time_ms: seen.map_or(0, |s| s.last_event_ms),
+            ..Default::default()
+        };
+        let expired = |ttl_ms: i64, last_ms: i64| reference_ms.saturating_sub(ttl_ms) > last_ms;
+        for (feature, value) in features.iter().zip(values) {
+            let (value, status) = if let Some(reason) = self.invalid(feature) {
+                row.invalid_reason = reason;
+                (Value::Null, FieldStatus::Invalid)
+            } else if let Some(seen) = seen {
+                let value = self.or_empty(feature, value);
+                match self.plan.ttl_ms {
+                    Some(ttl_ms) if expired(ttl_ms, seen.last_event_ms) => {
+                        (Value::Null, FieldStatus::OutsideMaxAge)
+                    }
+                    _ if value.is_null() => (value, FieldStatus::NullValue),
+                    _ => (value, FieldStatus::Present),
+                }
+            } else {
+                (Value::Null, FieldStatus::NotFound)
+            };
+            row.values.push((&value).into());
+            row.statuses.push(status.into());
+        }
+        row
+    }
+
+    /// What the definition says for a window without events, which `count` and `distinct` say
+    /// with 0 and everything else with null.
+    pub(crate) fn or_empty(&self, feature: &Feature, value: Value) -> Value {
+        let spec = self.plan.widths[feature.width].specs[feature.cell];
+        let counts = matches!(spec.kind, Kind::Count | Kind::Distinct { .. });
+        match value {
+            Value::Int(0) if counts => feature.empty.clone(),
+            Value::Null => feature.empty.clone(),
+            other => other,
+        }
+    }
+}
+
+fn later(a: Option<Header>, b: Option<Header>) -> Option<Header> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(Header {
+            events: a.events.max(b.events),
+            first_event_ms: a.first_event_ms.min(b.first_event_ms),
+            last_event_ms: a.last_event_ms.max(b.last_event_ms),
+        }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Answers a read from the store as it is.
+pub fn read(
+    shared: &Shared,
+    request: &proto::ReadRequest,
+) -> Result<proto::ReadResponse, ReadError> {
+    let store = shared.store().ok_or(ReadError::NoCatalog)?;
+    let catalog = shared.catalog_now();
+    let scope = Scope {
+        as_of_ms: request.as_of_ms,
+        now_ms: request.now_ms,
+        exclude: request.exclude_regions.iter().map(|r| r.as_str().into()).collect(),
+    };
+    let mut response =
+        proto::ReadResponse { generation: catalog.generation(), ..Default::default() };
+    let mut wanted = Vec::new();
+    for view in &request.views {
+        let place = (view.view.as_str(), view.version, view.shard);
+        let reader = ViewReader::new(store, &catalog, place, &scope)?;
+        let features: Vec<&Feature> =
+            view.features.iter().map(|index| reader.feature(*index)).collect::<Result<_, _>>()?;
+        let rows = view.entities.iter().map(|entity| reader.row(entity, &features));
+        response.views.push(proto::ViewValues {
+            rows: rows.collect::<Result<_, _>>()?,
+            features: features.iter().map(|feature| reader.info(feature)).collect(),
+            catching_up: false,
+        });
+        wanted.push((view.shard, reader.by_region));
+    }
+    let parts = origins::parts(store, &shared.identity.regions, &wanted, shared.env.now_ms());
+    say_origins(shared, &mut response, parts, &scope);
+    Ok(response)
+}
+
+fn say_origins(
+    shared: &Shared,
+    response: &mut proto::ReadResponse,
+    mut parts: BTreeMap<Region, Part>,
+    scope: &Scope,
+) {
+    let now_ms = shared.env.now_ms();
+    for (region, part) in &mut parts {
+        if scope.exclude.contains(region) {
+            part.standing = Standing::Excluded;
+        }
+        if response.views.iter().any(|v| v.features.iter().any(|f| f.covered_from_ms.is_some()))
+            && part.standing < Standing::Partial
+        {
+            part.standing = Standing::Partial;
+        }
+        response.origins.insert(region.to_string(), part.info(now_ms));
+        let seen = part.next.iter().filter(|(_, next)| **next > 0);
+        response.seen.extend(seen.map(|(origin, next)| proto::Position {
+            region: origin.region.to_string(),
+            topic_id: origin.topic.0.to_vec().into(),
+            partition: origin.partition,
+            offset: next - 1,
+        }));
+    }
+    let catching_up = parts.values().any(|part| part.standing == Standing::CatchingUp);
+    for view in &mut response.views {
+        view.catching_up = catching_up;
+    }
+}

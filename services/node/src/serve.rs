@@ -1,0 +1,112 @@
+//! The node's edges: the embedded log under the core, gRPC over it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::node::v1::node_server::NodeServer;
+use backbone::{LogError, Tailer};
+use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
+use clock::Env;
+use store::{CheckpointError, Checkpoints, DiskCheckpoints};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::config::Config;
+use crate::core::Core;
+use crate::service::NodeService;
+use crate::shared::Identity;
+use crate::{checkpointer, topics};
+
+/// A request names at most a few thousand entities or events.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// Why a node did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration is not what it should be.
+    #[error("the node's configuration: {0}")]
+    Config(String),
+    /// Somebody else listens there.
+    #[error("cannot listen on {address}: {cause}; stop what uses the port, or configure another")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The data directory.
+    #[error("cannot make {path}: {cause}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The log could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The checkpoint could not be opened.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// gRPC ended with an error.
+    #[error("serving ended: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// The reflection service could not be built.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Runs a node until `shutdown` completes; then saves a last checkpoint.
+pub async fn run(
+    config: Config,
+    env: Arc<dyn Env>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    config.check()?;
+    let directory = |cause| NodeError::Directory { path: config.data.clone(), cause };
+    std::fs::create_dir_all(&config.data).map_err(directory)?;
+    let listener = TcpListener::bind(config.grpc)
+        .await
+        .map_err(|cause| NodeError::Listen { address: config.grpc.to_string(), cause })?;
+    let options = LogOptions::new(config.mesh.clone(), config.region.clone());
+    let log = LocalLog::open(&config.data.join("log"), env.clone(), options)?;
+    let checkpoints: Arc<dyn Checkpoints> =
+        Arc::new(DiskCheckpoints::open(&config.data.join("checkpoint"))?);
+    let mut peers: Vec<(Arc<str>, Arc<dyn Tailer>)> = Vec::new();
+    for (region, address) in &config.peers {
+        let peer = RemoteLog::connect(address)?;
+        peers.push((region.clone(), Arc::new(peer)));
+    }
+    let identity = Identity { mesh: config.mesh, region: config.region, regions: config.regions };
+    let core = Arc::new(Core::start(identity, env, log.clone(), checkpoints, peers));
+    serve(core.clone(), log, listener, shutdown).await?;
+    if let Some(store) = core.shared().store() {
+        checkpointer::save(core.shared(), store, true).await?;
+    }
+    Ok(())
+}
+
+async fn serve(
+    core: Arc<Core>,
+    log: Arc<LocalLog>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(api::DESCRIPTORS)
+        .build_v1()?;
+    let nodes = NodeServer::new(NodeService::new(core))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let tails = LogService::new(log, topics::is_mirrored);
+    tonic::transport::Server::builder()
+        .add_service(nodes)
+        .add_service(tails)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! What this node knows of itself and of every origin: for people, for gateways, for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api::node::v1::Health;
+use api::v1::{FoldCounts, MirrorStatus, OriginInfo, OriginStatus, StatusResponse};
+use backbone::Partition;
+use catalog::{Catalog, Plan};
+use lattice::{Digest, Origin, PlanHash, Region};
+use store::{State, Store};
+
+use crate::core::Core;
+use crate::origins::{self, Standing};
+use crate::shared::Shared;
+
+/// Why the node is not ready; `None`: it is.
+#[must_use]
+pub fn not_ready(shared: &Shared) -> Option<String> {
+    if shared.store().is_none() {
+        return Some("there is no catalog yet".into());
+    }
+    let folds = shared.folds.lock();
+    let stuck =
+        folds.iter().find_map(|(partition, state)| Some((partition, state.as_ref().err()?)));
+    if let Some((partition, reason)) = stuck {
+        return Some(format!("{partition}: {reason}"));
+    }
+    let sources = shared.catalog_now().sources();
+    let idle = sources.iter().find(|source| !folds.keys().any(|p| p.topic == source.topic));
+    if let Some(source) = idle {
+        return Some(format!("{} is not claimed yet", source.topic));
+    }
+    let behind = !shared.positions.lock().caught_up();
+    behind.then(|| "still reading deltas up to where they were at the start".into())
+}
+
+/// What a gateway needs in order to choose.
+#[must_use]
+pub fn health(shared: &Shared) -> Health {
+    let reason = not_ready(shared);
+    let catalog = shared.catalog_now();
+    Health {
+        region: shared.identity.region.to_string(),
+        ready: reason.is_none(),
+        serving: shared.store().is_some(),
+        generation: catalog.generation(),
+        shards: (0..shared.store().map_or(0, |store| store.shards())).collect(),
+        covered: shared.store().map(|store| covered(shared, store)).unwrap_or_default(),
+        origins: regions(shared),
+        reason: reason.unwrap_or_default(),
+    }
+}
+
+/// Views whose plan has caught up, in every origin of every region where it is active.
+fn covered(shared: &Shared, store: &Store) -> Vec<String> {
+    let (catalog, states) = (shared.catalog_now(), all_states(store));
+    let mut covered = Vec::new();
+    for (view, version, active) in versions(&catalog) {
+        let complete = active.iter().all(|(region, plan)| {
+            let mut own =
+                states.iter().filter(|((o, p), _)| o.region == *region && *p == plan.hash);
+            let origins: BTreeSet<_> = states
+                .keys()
+                .filter(|(o, p)| {
+                    let same = catalog.plan(*p).is_some_and(|p| p.source.name == plan.source.name);
+                    o.region == *region && same
+                })
+                .map(|(origin, _)| origin)
+                .collect();
+            own.clone().count() == origins.len()
+                && own.all(|((origin, _), summary)| {
+                    summary.proven_shards == store.shards()
+                        && summary.next >= furthest(&states, origin)
+                })
+        });
+        if complete {
+            covered.push(format!("{view}@v{version}"));
+        }
+    }
+    covered
+}
+
+/// Every active version of every view, and its plan per region.
+fn versions(
+    catalog: &Catalog,
+) -> impl Iterator<Item = (&Arc<str>, u32, &BTreeMap<Region, Arc<Plan>>)> {
+    let views = catalog.views().iter();
+    views.flat_map(|(view, of)| of.iter().map(move |v| (view, v.version, &v.regions)))
+}
+
+fn furthest(states: &BTreeMap<(Origin, PlanHash), Summary>, origin: &Origin) -> u64 {
+    states.iter().filter(|((o, _), _)| o == origin).map(|(_, s)| s.next).max().unwrap_or(0)
+}
+
+fn regions(shared: &Shared) -> std::collections::HashMap<String, OriginInfo> {
+    let Some(store) = shared.store() else { return Default::default() };
+    let catalog = shared.catalog_now();
+    let mut wanted = Vec::new();
+    for (_, _, active) in versions(&catalog) {
+        wanted.extend((0..store.shards()).map(|shard| (shard, active.clone())));
+    }
+    let now_ms = shared.env.now_ms();
+    let parts = origins::parts(store, &shared.identity.regions, &wanted, now_ms);
+    parts.into_iter().map(|(region, part)| (region.to_string(), part.info(now_ms))).collect()
+}
+
+/// One (origin, plan) over all shards.
+#[derive(Default, Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// The least proven `next`.
+    pub next: u64,
+    /// The least proven watermark, ms.
+    pub watermark_ms: Option<i64>,
+    /// The least `complete_to`, ms.
+    pub complete_to_ms: i64,
+    /// The sum of the digests.
+    pub digest: Digest,
+    /// Shards in which everything known is proven.
+    pub proven_shards: u32,
+    /// Live panes.
+    pub panes: u64,
+}
+
+/// Every (origin, plan) that the store holds, over all shards.
+#[must_use]
+pub fn all_states(store: &Store) -> BTreeMap<(Origin, PlanHash), Summary> {
+    let mut all: BTreeMap<(Origin, PlanHash), Summary> = BTreeMap::new();
+    for shard in 0..store.shards() {
+        for state in store.states(shard) {
+            let summary = all.entry((state.origin.clone(), state.plan)).or_insert_with(|| {
+                Summary { next: u64::MAX, complete_to_ms: i64::MAX, ..Default::default() }
+            });
+            summary.add(&state);
+        }
+    }
+    all
+}
+
+impl Summary {
+    fn add(&mut self, state: &State) {
+        self.digest.add(state.digest);
+        self.panes += state.panes;
+        let Some(proven) = &state.proven else {
+            self.next = 0;
+            return;
+        };
+        self.next = self.next.min(proven.progress.frontier.next);
+        self.complete_to_ms = self.complete_to_ms.min(proven.complete_to_ms);
+        let watermark_ms = proven.progress.watermark_ms;
+        if watermark_ms != lattice::progress::NO_WATERMARK {
+            self.watermark_ms =
+                Some(self.watermark_ms.map_or(watermark_ms, |w| w.min(watermark_ms)));
+        }
+        self.proven_shards += u32::from(state.pending.is_none());
+    }
+}
+
+/// The whole status. Asks the log for the ends of this region's partitions.
+pub async fn status(core: &Core) -> StatusResponse {
+    let shared = core.shared();
+    let catalog = shared.catalog_now();
+    let reason = not_ready(shared);
+    let mut response = StatusResponse {
+        region: shared.identity.region.to_string(),
+        generation: catalog.generation(),
+        ready: reason.is_none(),
+        warnings: reason.into_iter().chain(catalog.warnings().iter().cloned()).collect(),
+        folded: counts(shared),
+        mirrors: mirrors(core),
+        ..Default::default()
+    };
+    let Some(store) = shared.store() else { return response };
+    response.shards = store.shards();
+    let states = all_states(store);
+    let mut total = Digest::default();
+    for ((origin, plan), summary) in &states {
+        total.add(Digest::of(plan.0.as_slice(), &summary.digest.0.to_be_bytes(), &mut Vec::new()));
+        response.panes += summary.panes;
+        let plan = catalog.plan(*plan);
+        let mut row = origin_status(shared, store, origin, plan.as_ref(), summary);
+        row.log_end = log_end(shared, origin, plan.as_ref()).await;
+        if summary.next < furthest(&states, origin) && row.state != Standing::Partial.name() {
+            row.state = Standing::CatchingUp.name().into();
+        }
+        response.origins.push(row);
+    }
+    response.digest = total.to_string();
+    response
+}
+
+fn origin_status(
+    shared: &Shared,
+    store: &Store,
+    origin: &Origin,
+    plan: Option<&Arc<Plan>>,
+    summary: &Summary,
+) -> OriginStatus {
+    let age_ms = origins::age_ms(shared.env.now_ms(), summary.complete_to_ms);
+    let standing = if summary.proven_shards < store.shards() {
+        Standing::Partial
+    } else if age_ms > origins::STALE_MS {
+        Standing::Stale
+    } else {
+        Standing::Ok
+    };
+    OriginStatus {
+        region: origin.region.to_string(),
+        source: plan.map(|plan| plan.source.name.to_string()).unwrap_or_default(),
+        topic_id: format!("{:?}", origin.topic),
+        partition: origin.partition,
+        view: plan.map(|plan| plan.reference()).unwrap_or_default(),
+        plan: plan.map(|plan| plan.hash.to_string()).unwrap_or_default(),
+        next: summary.next,
+        log_end: None,
+        watermark_ms: summary.watermark_ms,
+        complete_to_ms: summary.complete_to_ms,
+        age_ms,
+        digest: summary.digest.to_string(),
+        proven_shards: summary.proven_shards,
+        panes: summary.panes,
+        state: standing.name().into(),
+    }
+}
+
+async fn log_end(shared: &Shared, origin: &Origin, plan: Option<&Arc<Plan>>) -> Option<u64> {
+    if origin.region != shared.identity.region {
+        return None;
+    }
+    let partition = Partition::new(plan?.source.topic.clone(), origin.partition);
+    Some(shared.log.bounds(&partition).await.ok()?.committed_end)
+}
+
+fn counts(shared: &Shared) -> std::collections::HashMap<String, FoldCounts> {
+    let counts = shared.counts.lock();
+    let count = |(source, c): (&Arc<str>, &fold::Counts)| {
+        let counts = FoldCounts {
+            folded: c.folded,
+            skipped: c.skipped,
+            repeated: c.repeated,
+            dead_lettered: c.rejected,
+            late: c.late,
+        };
+        (source.to_string(), counts)
+    };
+    counts.iter().map(count).collect()
+}
+
+fn mirrors(core: &Core) -> Vec<MirrorStatus> {
+    core.mirrors()
+        .map(|(from, status)| MirrorStatus {
+            from: from.to_string(),
+            error: status.last_error.unwrap_or_default(),
+            records: status.records,
+            lag: status.lag,
+        })
+        .collect()
+}
