@@ -4,22 +4,19 @@
 //! A value is its *mark*: the upper 40 bits of the XXH3 of its bytes, seeded with its type so that
 //! 5 and 5.0 differ. A cell lists the marks in order, 5 bytes each, as long as that is shorter than
 //! registers are; a list is exact but for two values with one mark (one in 200 million for a
-//! hundred values, one in 60,000 for the longest list at 1 %). Then come 2^p registers of 5 bits:
+//! hundred values, one in 130,000 for the longest list at 1 %). Then come 2^p registers of 5 bits:
 //! the first p bits of a mark choose one, which holds the greatest rank (leading zeros of the other
 //! bits, plus 1) of the marks in it. Which form a cell has depends on the set of marks alone.
+
+mod registers;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::registry::{Aggregate, New, Union};
-use super::{CellSpec, Kind, Stamp};
+use super::{CellSpec, Stamp};
 use crate::codec::DecodeError;
 use crate::value::{Input, Type, Value};
-
-const MARK_BITS: u32 = 40;
-/// Bytes of a mark, and of eight registers.
-const GROUP: usize = 5;
-
-type Mark = [u8; GROUP];
+use registers::{GROUP, MARK_BITS, Precision, greater, pack, unpack};
 
 /// The mark of a value; `None` for null. Part of the format: frozen by test vectors.
 fn mark_of(input: Input<'_>) -> Option<u64> {
@@ -33,121 +30,6 @@ fn mark_of(input: Input<'_>) -> Option<u64> {
         Input::Time(ms) => xxh3_64_with_seed(&ms.to_be_bytes(), 5),
     };
     Some(hash >> (64 - MARK_BITS))
-}
-
-fn pack(group: u64) -> Mark {
-    let [_, _, _, a, b, c, d, e] = group.to_be_bytes();
-    [a, b, c, d, e]
-}
-
-#[inline]
-fn unpack([a, b, c, d, e]: Mark) -> u64 {
-    u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
-}
-
-/// How many registers: 2^p. The standard error, 1.04 / sqrt(2^p), is at most two thirds of the one
-/// declared: between the powers of two there is room for it, and three of ours are then two of
-/// theirs. 10 to 18: a list may hold 127 marks at least, a cell 160 KiB at most.
-#[derive(Clone, Copy, PartialEq, Debug)]
-struct Precision(u32);
-
-impl Precision {
-    fn of(spec: CellSpec) -> Self {
-        let error_bp = if let Kind::Distinct { error_bp } = spec.kind { error_bp } else { 100 };
-        let enough =
-            |p: &u32| (1u64 << p).saturating_mul(u64::from(error_bp).pow(2)) >= 15_600 * 15_600;
-        Self((10..18).find(enough).unwrap_or(18))
-    }
-
-    fn registers(self) -> usize {
-        1 << self.0
-    }
-
-    fn bytes(self) -> usize {
-        self.registers() / 8 * GROUP
-    }
-
-    fn max_rank(self) -> u32 {
-        MARK_BITS - self.0 + 1
-    }
-
-    /// Raises the register of a mark.
-    fn raise(self, registers: &mut [u8], mark: u64) {
-        let rest = mark << (64 - MARK_BITS + self.0);
-        let rank = u64::from((rest.leading_zeros() + 1).min(self.max_rank()));
-        let index = (mark >> (MARK_BITS - self.0)) as usize;
-        if let Some(group) = registers.as_chunks_mut::<GROUP>().0.get_mut(index / 8) {
-            let shift = 5 * (7 - index % 8);
-            let held = unpack(*group);
-            if held >> shift & 31 < rank {
-                *group = pack(held & !(31 << shift) | rank << shift);
-            }
-        }
-    }
-
-    fn estimate(self, registers: &[u8]) -> u64 {
-        let (m, most) = (self.registers() as f64, self.max_rank() as usize);
-        let mut having = [0u32; 32];
-        for group in registers.as_chunks::<GROUP>().0 {
-            let group = unpack(*group);
-            for register in 0..8 {
-                having[((group >> (5 * register) & 31) as usize).min(most)] += 1;
-            }
-        }
-        let mut z = m * tau(1.0 - f64::from(having[most]) / m);
-        for rank in (1..most).rev() {
-            z = 0.5 * (z + f64::from(having[rank]));
-        }
-        z += m * sigma(f64::from(having[0]) / m);
-        (0.5 / std::f64::consts::LN_2 * m * m / z).round() as u64
-    }
-}
-
-/// Ertl's sigma: what the empty registers tell.
-fn sigma(mut x: f64) -> f64 {
-    if x >= 1.0 {
-        return f64::INFINITY;
-    }
-    let (mut y, mut z) = (1.0, x);
-    loop {
-        x *= x;
-        let before = z;
-        z += x * y;
-        y += y;
-        if z == before {
-            return z;
-        }
-    }
-}
-
-/// Ertl's tau: what the full registers tell.
-fn tau(mut x: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return 0.0;
-    }
-    let (mut y, mut z) = (1.0, 1.0 - x);
-    loop {
-        x = x.sqrt();
-        let before = z;
-        y *= 0.5;
-        z -= (1.0 - x) * (1.0 - x) * y;
-        if z == before {
-            return z / 3.0;
-        }
-    }
-}
-
-/// Eight registers, each the greater of two: the even and the odd ones apart, so that above each
-/// there are five bits to borrow from.
-fn greater(a: u64, b: u64) -> u64 {
-    const LANES: u64 = 31 * (1 | 1 << 10 | 1 << 20 | 1 << 30);
-    const BORROW: u64 = 32 * (1 | 1 << 10 | 1 << 20 | 1 << 30);
-    let half = |a: u64, b: u64| {
-        let kept = ((a | BORROW) - b) & BORROW;
-        let kept = kept - (kept >> 5);
-        a & kept | b & !kept
-    };
-    half(a & LANES, b & LANES) | half(a >> 5 & LANES, b >> 5 & LANES) << 5
 }
 
 /// The cell as it is written: that makes reading and writing one a copy.

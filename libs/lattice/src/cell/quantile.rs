@@ -13,7 +13,7 @@ use crate::value::{Input, Type, Value};
 /// ln(1.01/0.99) and -ln(0.99), to all digits of a double; written out, since a build's own maths
 /// must not decide on bytes.
 const LN_GAMMA: f64 = 0.020_000_666_706_669_524;
-const MIDDLE: f64 = 0.010_050_335_853_501_441;
+const MIDDLE: f64 = 0.010_050_335_853_501_44;
 
 /// A key is 0 for zero, else the bucket's number plus this, negated for negative values. The least
 /// positive double has bucket -37,221, so no key of a positive value is below 1.
@@ -58,7 +58,9 @@ fn for_each(mut cell: &[u8], mut each: impl FnMut(i32, u64)) -> Result<(), Decod
         key += step as i32;
         let count = match head & 1 {
             0 => 1,
-            _ => codec::take_varint(&mut cell, WHAT)?.saturating_add(2),
+            _ => codec::take_varint(&mut cell, WHAT)?
+                .checked_add(2)
+                .ok_or(DecodeError::NotCanonical(WHAT))?,
         };
         each(key, count);
     }
