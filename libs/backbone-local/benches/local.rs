@@ -1,4 +1,5 @@
 //! Commits per second (each with an fsync), records and bytes of them, and the rate of a tail.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failed step fails the run")]
 
 use std::hint::black_box;
 use std::sync::Arc;

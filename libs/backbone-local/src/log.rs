@@ -50,6 +50,23 @@ impl LocalLog {
         janitor::maintain(&self.shared).await
     }
 
+    /// Compacts a partition now, whether or not it is worth it and whatever its topic's retention.
+    /// Nulls go if their topic's retention lets them.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the store fails.
+    pub async fn compact(&self, partition: &Partition) -> Result<(), LogError> {
+        janitor::compact(&self.shared, partition).await
+    }
+
+    /// Drops the records of a partition before `start` now, whatever its topic's retention.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the store fails.
+    pub async fn drop_before(&self, partition: &Partition, start: u64) -> Result<(), LogError> {
+        janitor::drop_before(&self.shared, partition, start).await
+    }
+
     /// How full the queue in front of the committer is.
     #[must_use]
     pub fn queue(&self) -> QueueDepth {

@@ -35,7 +35,7 @@ impl LocalTail {
             .map(|(partition, offset)| {
                 let log = shared.partition(partition)?;
                 log.position(*offset)?;
-                Ok(Cursor { log, at: *offset, fetched: VecDeque::new(), open: None, known_to: 0 })
+                Ok(Cursor::new(log, *offset))
             })
             .collect::<Result<_, LogError>>()?;
         Ok(Self { shared: shared.clone(), commits, cursors, turn: 0, reading: None })
@@ -134,6 +134,8 @@ struct Cursor {
     log: Arc<PartitionLog>,
     /// The next offset wanted; 0 until something was read: the start, wherever it is.
     at: u64,
+    /// What is below this in a batch is not wanted, or was dropped.
+    from: u64,
     fetched: VecDeque<Placed>,
     open: Option<Decoder>,
     /// Nothing below this is outside `open` and `fetched`.
@@ -150,11 +152,16 @@ enum Fill {
 }
 
 impl Cursor {
+    fn new(log: Arc<PartitionLog>, at: u64) -> Self {
+        Self { log, at, from: at, fetched: VecDeque::new(), open: None, known_to: 0 }
+    }
+
     fn fill(&mut self) -> Result<Fill, LogError> {
         if self.open.is_some() || !self.fetched.is_empty() || self.at < self.known_to {
             return Ok(Fill::Memory);
         }
         let at = self.log.position(self.at)?;
+        self.from = at;
         let end = self.log.end();
         if at >= end {
             return Ok(Fill::End);
@@ -179,7 +186,7 @@ impl Cursor {
         let mut records = Vec::new();
         while records.len() < max {
             match self.next_record()? {
-                Some(record) if record.offset >= self.at => {
+                Some(record) if record.offset >= self.from => {
                     self.at = record.offset + 1;
                     records.push(record);
                 }

@@ -2,7 +2,7 @@
 
 use crate::codec::Header;
 use crate::partition::PartitionLog;
-use crate::store::{Store, StoreError};
+use crate::store::{Placed, Store, StoreError};
 
 /// Batches removed by one write, so that the committer never waits long for its turn.
 const STEP: usize = 256;
@@ -14,42 +14,60 @@ pub(crate) fn trim(
     before_ms: i64,
     bytes: u64,
 ) -> Result<(), StoreError> {
-    while step(store, partition, before_ms, bytes)? {}
-    Ok(())
-}
-
-/// Whether there may be more to drop.
-fn step(
-    store: &Store,
-    partition: &PartitionLog,
-    before_ms: i64,
-    bytes: u64,
-) -> Result<bool, StoreError> {
     let excess = partition.bytes().saturating_sub(bytes);
-    let (mut bases, mut dropped, mut start) = (Vec::new(), 0, partition.start());
+    let (mut start, mut dropped) = (partition.start(), 0);
     for batch in store.batches(partition.id, start, partition.end()) {
         let batch = batch?;
-        let header = Header::read(&batch.bytes).map_err(|error| {
-            StoreError::Damaged(format!("{} at {}: {error}", partition.name, batch.base))
-        })?;
-        if bases.len() == STEP || (header.last_ms >= before_ms && dropped >= excess) {
+        let header = header(partition, &batch)?;
+        if header.last_ms >= before_ms && dropped >= excess {
             break;
         }
-        bases.push(batch.base);
         dropped += batch.bytes.len() as u64;
         start = header.next;
     }
-    if bases.is_empty() {
-        return Ok(false);
-    }
+    if start > partition.start() { drop_before(store, partition, start) } else { Ok(()) }
+}
+
+/// Drops what is before `start`, at most up to the end.
+pub(crate) fn drop_before(
+    store: &Store,
+    partition: &PartitionLog,
+    start: u64,
+) -> Result<(), StoreError> {
+    let first = partition.start();
     // Tails learn it first: what they still find is complete, or they are told that it is not.
-    partition.raise_start(start);
+    partition.raise_start(start.min(partition.end()));
+    let mut batches = Vec::with_capacity(STEP);
+    for batch in store.batches(partition.id, first, partition.start()) {
+        let batch = batch?;
+        if header(partition, &batch)?.next > partition.start() {
+            break;
+        }
+        batches.push((batch.base, batch.bytes.len() as u64));
+        if batches.len() == STEP {
+            remove(store, partition, &std::mem::take(&mut batches))?;
+        }
+    }
+    remove(store, partition, &batches)
+}
+
+fn remove(
+    store: &Store,
+    partition: &PartitionLog,
+    batches: &[(u64, u64)],
+) -> Result<(), StoreError> {
     let mut write = store.write();
-    for base in &bases {
+    for (base, _) in batches {
         write.remove(partition.id, *base);
     }
     write.put_floor(partition.id, &partition.floor())?;
     write.commit()?;
-    partition.resize(dropped, 0);
-    Ok(bases.len() == STEP)
+    partition.resize(batches.iter().map(|(_, bytes)| bytes).sum(), 0);
+    Ok(())
+}
+
+fn header(partition: &PartitionLog, batch: &Placed) -> Result<Header, StoreError> {
+    Header::read(&batch.bytes).map_err(|error| {
+        StoreError::Damaged(format!("{} at {}: {error}", partition.name, batch.base))
+    })
 }

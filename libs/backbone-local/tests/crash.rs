@@ -1,4 +1,10 @@
 //! SIGKILL at any moment: what was acknowledged is there, and commits are whole.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a failed step fails the test"
+)]
 
 mod support;
 

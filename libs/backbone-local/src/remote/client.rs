@@ -1,12 +1,13 @@
 //! The asking half: another region's log as a [`Tailer`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::log::v1::log_client::LogClient;
 use api::log::v1::{self as proto};
 use async_trait::async_trait;
-use backbone::{Batch, Bounds, LogError, Partition, Tail, Tailer, TopicInfo};
+use backbone::{Batch, Bounds, LogError, Partition, Stored, Tail, Tailer, TopicInfo};
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
@@ -90,7 +91,12 @@ impl Tailer for RemoteLog {
         let answer = self.client.clone().tail(request).await;
         let stream = answer.map_err(|status| log_error(&self.peer, &status))?.into_inner();
         let partitions = from.into_iter().map(|(partition, _)| partition).collect();
-        Ok(Box::new(RemoteTail { peer: self.peer.clone(), partitions, stream, rest: None }))
+        Ok(Box::new(RemoteTail {
+            peer: self.peer.clone(),
+            partitions,
+            stream,
+            ready: VecDeque::new(),
+        }))
     }
 }
 
@@ -98,38 +104,61 @@ struct RemoteTail {
     peer: Arc<str>,
     partitions: Vec<Partition>,
     stream: Streaming<proto::TailResponse>,
-    /// What the reader did not want yet of the last message.
-    rest: Option<Batch>,
+    /// What the reader did not want yet of the last message, in the order of turns. One batch at
+    /// most for each partition.
+    ready: VecDeque<Ready>,
+}
+
+struct Ready {
+    partition: Partition,
+    records: VecDeque<Stored>,
+    next: u64,
 }
 
 impl RemoteTail {
-    async fn message(&mut self) -> Result<Batch, LogError> {
+    async fn message(&mut self) -> Result<(), LogError> {
         let message = self.stream.message().await;
         let message = message.map_err(|status| log_error(&self.peer, &status))?;
         let message = message.ok_or_else(|| {
             LogError::Transient(format!("{} ended the tail without a word", self.peer))
         })?;
-        let partition = self.partitions.get(message.position as usize);
-        let partition = partition.ok_or_else(|| broken(&self.peer, "an unknown position"))?.clone();
-        let records = message.records.into_iter().map(from_proto).collect();
-        Ok(Batch { partition, records, next: message.next })
+        for batch in message.batches {
+            let partition = self.partitions.get(batch.position as usize);
+            let partition = partition.ok_or_else(|| broken(&self.peer, "an unknown position"))?;
+            let records = batch.records.into_iter().map(from_proto);
+            match self.ready.iter_mut().find(|ready| ready.partition == *partition) {
+                Some(ready) => {
+                    ready.records.extend(records);
+                    ready.next = batch.next;
+                }
+                None => self.ready.push_back(Ready {
+                    partition: partition.clone(),
+                    records: records.collect(),
+                    next: batch.next,
+                }),
+            }
+        }
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Tail for RemoteTail {
     async fn next(&mut self, max: usize) -> Result<Batch, LogError> {
-        let mut batch = match self.rest.take() {
-            Some(rest) => rest,
-            None => self.message().await?,
+        let mut ready = loop {
+            match self.ready.pop_front() {
+                Some(ready) => break ready,
+                None => self.message().await?,
+            }
         };
-        let max = max.max(1);
-        if batch.records.len() > max {
-            let records = batch.records.split_off(max);
-            let partition = batch.partition.clone();
-            let next = std::mem::replace(&mut batch.next, records[0].offset);
-            self.rest = Some(Batch { partition, records, next });
+        let partition = ready.partition.clone();
+        let count = max.max(1).min(ready.records.len());
+        let records = ready.records.drain(..count).collect();
+        let mut next = ready.next;
+        if let Some(first) = ready.records.front() {
+            next = first.offset;
+            self.ready.push_back(ready);
         }
-        Ok(batch)
+        Ok(Batch { partition, records, next })
     }
 }

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use api::log::v1::log_server::{Log, LogServer};
 use api::log::v1::{self as proto};
 use backbone::{LogError, Partition, Tail, Tailer};
-use futures::Stream;
 use futures::stream::try_unfold;
+use futures::{FutureExt, Stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Request, Response, Status};
 
-use super::convert::messages;
+use super::convert::{At, MESSAGE_BYTES, messages, size};
 use super::failure::{coded, from_proto, status};
 
 /// Positions in one tail; the contract names it.
 const MAX_POSITIONS: usize = 4096;
-/// Records asked of the log at once.
-const MAX_RECORDS: usize = 4096;
+/// Records of one partition before the others have their turn.
+const MAX_RECORDS: usize = 1024;
 /// Streams at once. Each region's mirror needs one, or a few while it reconnects.
 const MAX_TAILS: usize = 64;
 
@@ -110,7 +110,8 @@ impl Log for LogService {
             return Err(invalid("a partition is named twice".to_owned()));
         }
         let tail = self.log.tail(from).await.map_err(status)?;
-        let sending = Sending { tail, positions, ready: VecDeque::new(), _share: share };
+        let sending =
+            Sending { tail, positions, ready: VecDeque::new(), failed: None, _share: share };
         Ok(Response::new(Box::pin(try_unfold(sending, Sending::next))))
     }
 }
@@ -120,6 +121,7 @@ struct Sending {
     tail: Box<dyn Tail>,
     positions: HashMap<Partition, u32>,
     ready: VecDeque<proto::TailResponse>,
+    failed: Option<LogError>,
     _share: OwnedSemaphorePermit,
 }
 
@@ -129,11 +131,36 @@ impl Sending {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some((message, self)));
             }
-            let batch = self.tail.next(MAX_RECORDS).await.map_err(status)?;
-            // A log that answers with a partition that was not asked for is not listened to.
-            if let Some(position) = self.positions.get(&batch.partition) {
-                self.ready.extend(messages(*position, batch));
+            if let Some(error) = self.failed.take() {
+                return Err(status(error));
+            }
+            let batches = self.gather().await;
+            if !batches.is_empty() {
+                self.ready.extend(messages(batches));
             }
         }
+    }
+
+    /// Waits for a batch, and takes what else is there: a message of its own for each heartbeat
+    /// of each partition would cost more than what it carries.
+    async fn gather(&mut self) -> Vec<At> {
+        let (mut batches, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(self.tail.next(MAX_RECORDS).await);
+        while let Some(outcome) = next.take() {
+            match outcome {
+                Ok(batch) => {
+                    bytes += size(&batch.records);
+                    // One of a partition that was not asked for is not passed on.
+                    let position = self.positions.get(&batch.partition);
+                    batches.extend(position.map(|at| (*at, batch.records, batch.next)));
+                    if bytes < MESSAGE_BYTES {
+                        next = self.tail.next(MAX_RECORDS).now_or_never();
+                    }
+                }
+                // After what came before it.
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        batches
     }
 }
