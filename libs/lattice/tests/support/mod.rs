@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use lattice::{CellSpec, Input, Kind, Origin, Stamp, TopicId, Type, Value};
+use lattice::{CellSpec, Kind, Origin, Stamp, TopicId, Type, Value};
 use proptest::prelude::*;
 
 pub const KINDS: [Kind; 13] = [
