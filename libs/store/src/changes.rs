@@ -6,9 +6,7 @@
 
 use bytes::Bytes;
 use lattice::delta::{put_pane_key, read_pane_key};
-use lattice::{
-    DecodeError, DeltaRef, Digest, Frontier, Origin, PlanHash, PlanProgress, Progress, Series,
-};
+use lattice::{DecodeError, DeltaRef, Digest, Origin, PlanHash, PlanProgress, Progress, Series};
 
 use crate::limits::Limits;
 use crate::panes::PlanPanes;
@@ -157,8 +155,7 @@ fn track_key(shard: u32, plan: PlanHash, origin: &Origin) -> Bytes {
 fn encode(plan: PlanHash, track: &Track) -> Bytes {
     let mut out = vec![FORMAT];
     out.extend_from_slice(&track.digest.0.to_be_bytes());
-    let Limits { from, watermark_ms, retention } = track.limits.clone();
-    let frontier = Frontier { from, next: from };
+    let Limits { frontier, watermark_ms, retention } = track.limits.clone();
     let (digest, gaps) = (Digest::default(), Vec::new());
     let limits = PlanProgress { plan, frontier, watermark_ms, retention, digest, gaps };
     let limits = Proven { progress: limits, complete_to_ms: 0, generation: 0 };
@@ -186,7 +183,7 @@ fn decode(series: &[u8], mut value: &[u8]) -> Result<Saved, DecodeError> {
     let digest = take(value, 16)?.iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte));
     let limits = take_claim(value)?.ok_or(DecodeError::Short("a checkpoint entry's limits"))?;
     let PlanProgress { frontier, watermark_ms, retention, .. } = limits.progress;
-    let limits = Limits { from: frontier.from, watermark_ms, retention };
+    let limits = Limits { frontier, watermark_ms, retention };
     let (proven, pending) = (take_claim(value)?, take_claim(value)?);
     Ok(Saved { plan, origin, digest: Digest(digest), limits, proven, pending })
 }

@@ -67,7 +67,7 @@ pub(crate) fn live(run: &Run, plan: PlanHash, limits: &Limits) -> (Vec<(Bytes, B
         let Ok(DeltaRef::Pane(key, _)) = DeltaRef::read(record, Some(value)) else { continue };
         let Ok(series) = Series::decode(key.series) else { continue };
         let span = Span { width_s: series.width_s, start_ms: key.start_ms };
-        if series.plan == plan && !limits.refuse(span, version(value)) {
+        if series.plan == plan && !limits.lose(span, version(value)) {
             digest.add(Digest::of(record, value, &mut scratch));
             panes.push((record.clone(), value.clone()));
         }

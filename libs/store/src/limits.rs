@@ -2,14 +2,14 @@
 //! another has let go and nothing comes back to life.
 
 use lattice::progress::NO_WATERMARK;
-use lattice::{PlanProgress, Span};
+use lattice::{Frontier, PlanProgress, Span};
 
 /// What the newest progress of an (origin, plan) says of its panes. Before any, all are live.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Limits {
-    /// Panes up to this version belong to a fold that was given up.
-    pub(crate) from: u64,
-    /// Of the fold that began at `from`, ms.
+    /// The progress: panes up to version `from` belong to a fold that was given up.
+    pub(crate) frontier: Frontier,
+    /// W(next - 1), ms.
     pub(crate) watermark_ms: i64,
     /// (width in seconds, retention in ms).
     pub(crate) retention: Vec<(u32, i64)>,
@@ -17,28 +17,23 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { from: 0, watermark_ms: NO_WATERMARK, retention: Vec::new() }
+        let (frontier, watermark_ms) = (Frontier::default(), NO_WATERMARK);
+        Self { frontier, watermark_ms, retention: Vec::new() }
     }
 }
 
 impl Limits {
-    /// The fold began anew at a higher offset. Its watermark begins anew too, since it counts
-    /// events from `from` on only: panes may live that the given-up fold had let go.
-    pub(crate) fn restart(&mut self, from: u64) {
-        if from > self.from {
-            self.from = from;
-            self.watermark_ms = NO_WATERMARK;
+    /// Takes in a progress, if it is not an old one. A fold that began anew has a watermark of its
+    /// own, which may be lower: it counts events from its `from` on only.
+    #[must_use]
+    pub(crate) fn join(&self, progress: &PlanProgress) -> Self {
+        if progress.frontier < self.frontier {
+            return self.clone();
         }
-    }
-
-    /// Takes in a progress. One of a fold that was given up says nothing about this one.
-    pub(crate) fn join(&mut self, progress: &PlanProgress) {
-        self.restart(progress.frontier.from);
-        if progress.frontier.from == self.from && progress.watermark_ms >= self.watermark_ms {
-            self.watermark_ms = progress.watermark_ms;
-            if self.retention != progress.retention {
-                self.retention.clone_from(&progress.retention);
-            }
+        Self {
+            frontier: progress.frontier,
+            watermark_ms: progress.watermark_ms,
+            retention: progress.retention.clone(),
         }
     }
 
@@ -48,8 +43,14 @@ impl Limits {
         known.is_some_and(|(_, retention_ms)| span.expired(*retention_ms, self.watermark_ms))
     }
 
-    /// Whether such a pane is not, or no longer, part of the plan's live set.
+    /// Whether a pane that is here has no place in the live set.
+    pub(crate) fn lose(&self, span: Span, version: u64) -> bool {
+        version <= self.frontier.from || self.expired(span)
+    }
+
+    /// Whether a pane that comes is refused. One that is above `next` and seems to have expired is
+    /// not: no fold adds to an expired span, so its fold began anew and its progress will say so.
     pub(crate) fn refuse(&self, span: Span, version: u64) -> bool {
-        version <= self.from || self.expired(span)
+        version <= self.frontier.next && self.lose(span, version)
     }
 }

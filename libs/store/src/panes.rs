@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use lattice::combine::PaneView;
 use lattice::delta::put_pane_key;
-use lattice::{DecodeError, Digest, Origin, PaneKeyRef, Series, Span};
+use lattice::{DecodeError, Digest, Origin, PaneKeyRef, PlanProgress, Series, Span};
 
 use crate::expiry::{Expiry, Place};
 use crate::intern::{Entities, Slot, insert_tight, push_tight, version};
@@ -183,7 +183,7 @@ impl PlanPanes {
     /// The panes of a track that `limits`, if they were its own, would let go; ordered by series,
     /// then start.
     pub(crate) fn lost(&self, track: &Track, limits: &Limits) -> Vec<Place> {
-        let restarted = limits.from > track.limits.from;
+        let restarted = limits.frontier.from > track.limits.frontier.from;
         let mut lost = Vec::new();
         for &series in &track.series {
             let list = &self.series[series as usize];
@@ -194,8 +194,8 @@ impl PlanPanes {
                 }
                 let places = entities.iter().map(|&entity| Place { series, start_ms, entity });
                 lost.extend(places.filter(|place| {
-                    let slot = || self.at(*place).map_or(0, |(_, slot)| slot.version());
-                    expired || slot() <= limits.from
+                    let version = || self.at(*place).map_or(0, |(_, slot)| slot.version());
+                    expired || version() <= limits.frontier.from
                 }));
             }
         }
@@ -220,14 +220,12 @@ impl PlanPanes {
         Some((key, entity.slots.get(at)?))
     }
 
-    /// Gives a track new limits, and lets go what they do not hold.
-    pub(crate) fn limit(&mut self, track: usize, limits: Limits, scratch: &mut Scratch) {
-        if self.tracks[track].limits != limits {
-            let lost = self.lost(&self.tracks[track], &limits);
-            self.remove(&lost, scratch);
-            self.tracks[track].limits = limits;
-            self.tracks[track].dirty = true;
-        }
+    /// Takes the limits of a track from a progress, and lets go what they do not hold.
+    pub(crate) fn limit(&mut self, track: usize, newest: &PlanProgress, scratch: &mut Scratch) {
+        let limits = self.tracks[track].limits.join(newest);
+        let lost = self.lost(&self.tracks[track], &limits);
+        self.remove(&lost, scratch);
+        self.tracks[track].limits = limits;
     }
 
     /// Removes panes, given in the order of [`PlanPanes::lost`].

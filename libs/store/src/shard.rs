@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use lattice::{DecodeError, Delta, DeltaRef, Origin, PaneKeyRef, PlanHash, Progress};
 
+use crate::Record;
 use crate::gather::{self, Run, Runs};
 use crate::panes::{PlanPanes, Scratch};
 use crate::report::{Applied, Proven};
-
-/// A record of a delta partition: its key, and what is in it.
-pub(crate) type Read<'a> = (&'a Bytes, Result<DeltaRef<'a>, DecodeError>);
 
 /// What a lock is held over.
 #[derive(Debug, Default)]
@@ -24,11 +22,10 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// Merges records in the order in which they stand in the partition.
-    pub(crate) fn apply(&mut self, records: Vec<Read<'_>>) -> Applied {
+    pub(crate) fn apply(&mut self, records: &[Record]) -> Applied {
         let mut applied = Applied::default();
-        self.restart(&records);
-        for (record, delta) in records {
-            let done = match delta {
+        for (record, value) in records {
+            let done = match DeltaRef::read(record, value.as_ref()) {
                 Ok(DeltaRef::Pane(key, value)) => self.pane(key, record, value, &mut applied),
                 Ok(DeltaRef::Other(delta)) => {
                     self.other(*delta, &mut applied);
@@ -47,24 +44,6 @@ impl Shard {
         }
         applied.unproven = unproven.into_iter().collect();
         applied
-    }
-
-    /// A commit's panes stand before its progress. When a fold began anew, they must not be
-    /// refused by the watermark of the one that was given up.
-    fn restart(&mut self, records: &[Read<'_>]) {
-        for (_, delta) in records {
-            let Ok(DeltaRef::Other(delta)) = delta else { continue };
-            let Delta::Progress(origin, progress) = &**delta else { continue };
-            for plan in &progress.plans {
-                let panes = self.plans.entry(plan.plan).or_default();
-                let track = panes.track_of(origin);
-                if plan.frontier.from > panes.tracks[track].limits.from {
-                    let mut limits = panes.tracks[track].limits.clone();
-                    limits.restart(plan.frontier.from);
-                    panes.limit(track, limits, &mut self.scratch);
-                }
-            }
-        }
     }
 
     fn pane(
@@ -106,9 +85,7 @@ impl Shard {
             if panes.tracks[track].is_past(progress.frontier) {
                 continue;
             }
-            let mut limits = panes.tracks[track].limits.clone();
-            limits.join(&progress);
-            panes.limit(track, limits, &mut self.scratch);
+            panes.limit(track, &progress, &mut self.scratch);
             if let Some(run) = run.filter(|_| panes.tracks[track].digest != progress.digest) {
                 let (live, digest) = gather::live(run, progress.plan, &panes.tracks[track].limits);
                 if digest == progress.digest {

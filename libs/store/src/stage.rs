@@ -54,10 +54,7 @@ fn stage(
 ) -> Digest {
     let new_track = Track::new(origin.clone());
     let track = held.track(origin).unwrap_or(&new_track);
-    let mut before = track.limits.clone();
-    before.restart(progress.frontier.from);
-    let mut after = before.clone();
-    after.join(progress);
+    let after = track.limits.join(progress);
     let (mut digest, mut key, mut scratch) = (track.digest, Vec::new(), Vec::new());
     let mut expired = BTreeSet::new();
     for (at, slot) in held.lost(track, &after).into_iter().filter_map(|place| held.at(place)) {
@@ -69,16 +66,16 @@ fn stage(
         let Ok(series) = Series::decode(at.series) else { continue };
         let span = Span { width_s: series.width_s, start_ms: at.start_ms };
         let old = held.find(*at).map(|slot| &*slot.value);
-        let refused = before.refuse(span, version(value));
+        let refused = track.limits.refuse(span, version(value));
         if series.origin != *origin || refused || old.is_some_and(|old| old >= *value) {
             continue;
         }
-        if after.refuse(span, version(value)) {
+        if after.lose(span, version(value)) {
             expired.insert(Bytes::copy_from_slice(record));
             continue;
         }
         // What is lost was removed above.
-        if let Some(old) = old.filter(|old| !after.refuse(span, version(old))) {
+        if let Some(old) = old.filter(|old| !after.lose(span, version(old))) {
             digest.remove(Digest::of(record, old, &mut scratch));
         }
         digest.add(Digest::of(record, value, &mut scratch));

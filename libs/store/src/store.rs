@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lattice::combine::PaneView;
-use lattice::{DecodeError, DeltaRef, Origin, Pane, PaneKey, PlanHash, delta};
+use lattice::{DecodeError, Origin, Pane, PaneKey, PlanHash, delta};
 use parking_lot::RwLock;
 
 use crate::Record;
@@ -40,9 +40,7 @@ impl Store {
         let Some(shard) = self.shard(shard) else {
             return Applied { undecodable: records.len() as u64, ..Applied::default() };
         };
-        let read = records.iter().map(|(key, value)| (key, DeltaRef::read(key, value.as_ref())));
-        let read = read.collect();
-        shard.write().apply(read)
+        shard.write().apply(records)
     }
 
     /// What the digests will be once `panes` (changed panes of `origin`, as delta records) are

@@ -101,8 +101,9 @@ fn a_fold_that_began_anew_has_a_watermark_of_its_own() {
     let store = Store::new(1);
     store.apply(0, &[record(&old), late]);
     assert_eq!(store.pane(0, &key(&origin, "a", 60, 600_000)), None, "it has expired");
-    // Under the first watermark the new pane would be refused.
-    let applied = store.apply(0, &[record(&new), again]);
+    // Its watermark is not known yet, and under the first one the new pane would be refused.
+    assert_eq!(store.apply(0, &[record(&new)]).merged, 1);
+    let applied = store.apply(0, &[again]);
     assert!(applied.moved && applied.unproven.is_empty());
     let proven = store.state(0, &origin, PLAN).unwrap().proven.unwrap();
     assert_eq!((proven.progress.frontier.from, proven.progress.frontier.next), (10, 12));

@@ -23,12 +23,18 @@ impl MemoryCheckpoints {
     pub fn fail_saves(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
     }
+
+    /// Everything saved.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(Bytes, Bytes)> {
+        self.entries.lock().clone().into_iter().collect()
+    }
 }
 
 #[async_trait]
 impl Checkpoints for MemoryCheckpoints {
     async fn load(&self) -> Result<Vec<(Bytes, Bytes)>, CheckpointError> {
-        Ok(self.entries.lock().clone().into_iter().collect())
+        Ok(self.entries())
     }
 
     async fn save(&self, entries: Vec<Record>) -> Result<(), CheckpointError> {

@@ -1,6 +1,8 @@
 //! Short ways to write records.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod model;
+
 use bytes::Bytes;
 use lattice::delta::{pane_key, progress_key};
 use lattice::{
