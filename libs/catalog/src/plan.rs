@@ -15,7 +15,7 @@ pub struct Source {
     /// Hash of what decides which events are valid, skipped or repeated, and when they happened.
     /// Plans with equal contracts can be folded in one pass.
     pub contract: [u8; 16],
-    /// The schema, in the order of the YAML. Expressions see fields by this order.
+    /// The schema, ordered by name. Expressions see fields by this order.
     pub fields: Vec<Field>,
     /// Index of the event time's field.
     pub event_time: usize,

@@ -13,6 +13,7 @@ const PANE: u8 = b'p';
 const PROGRESS: u8 = b'g';
 const REPAIR: u8 = b'r';
 const RUN: u8 = b's';
+const CLAIM: u8 = b'c';
 
 /// One decoded record of a delta topic.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,6 +102,24 @@ pub fn run_record(origin: &Origin, serial: u64) -> (Bytes, Bytes) {
     let mut key = vec![RUN];
     origin.put(&mut key);
     (key.into(), serial.to_be_bytes().to_vec().into())
+}
+
+/// The key and value of the mark that a claimant writes into every shard before it reads: whoever
+/// has read the mark has read everything that older writers committed there.
+#[must_use]
+pub fn claim_record(origin: &Origin, serial: u64) -> (Bytes, Bytes) {
+    let mut key = vec![CLAIM];
+    origin.put(&mut key);
+    (key.into(), serial.to_be_bytes().to_vec().into())
+}
+
+/// The origin and serial of a claimant's mark, if the record is one. A mark is no state: whoever
+/// applies deltas takes it out first.
+#[must_use]
+pub fn claim_of(key: &[u8], value: Option<&Bytes>) -> Option<(Origin, u64)> {
+    let mut rest = key.strip_prefix(&[CLAIM])?;
+    let serial = value?.first_chunk().map(|serial| u64::from_be_bytes(*serial))?;
+    Some((Origin::take(&mut rest).ok()?, serial))
 }
 
 impl Delta {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backbone::{Batch, LogError, TopicInfo};
+use backbone::{Batch, LogError, Stored, TopicInfo};
 use clock::Task;
+use lattice::delta::claim_of;
 use store::{Record, Store};
 
 use crate::shared::Shared;
@@ -95,11 +96,7 @@ async fn wait_for_topic(shared: &Shared, topic: &str) -> Result<TopicInfo, LogEr
 
 fn take(shared: &Shared, store: &Store, batch: Batch) {
     let partition = batch.partition;
-    let records: Vec<Record> = batch
-        .records
-        .into_iter()
-        .filter_map(|stored| Some((stored.record.key?, stored.record.value)))
-        .collect();
+    let records = without_marks(shared, partition.index, batch.records);
     let applied = store.apply(partition.index, &records);
     shared.positions.lock().advance(&partition, batch.next);
     if applied.forked + applied.undecodable > 0 {
@@ -111,4 +108,17 @@ fn take(shared: &Shared, store: &Store, batch: Batch) {
         shared.repairs.lock().insert((request.origin.clone(), partition.index), request);
     }
     shared.tick();
+}
+
+/// The records that are state; claimants' marks are noted for whoever waits for them.
+fn without_marks(shared: &Shared, shard: u32, records: Vec<Stored>) -> Vec<Record> {
+    let mut state = Vec::with_capacity(records.len());
+    for record in records.into_iter().map(|stored| stored.record) {
+        let Some(key) = record.key else { continue };
+        match claim_of(&key, record.value.as_ref()) {
+            Some((origin, serial)) => _ = shared.marks.lock().insert((origin, shard), serial),
+            None => state.push((key, record.value)),
+        }
+    }
+    state
 }

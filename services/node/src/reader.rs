@@ -90,11 +90,14 @@ impl<'a> ViewReader<'a> {
         let (mut watermark_ms, mut gaps) = (NO_WATERMARK, Vec::new());
         for state in store.states(shard) {
             let plan = by_region.get(&state.origin.region);
-            if let (true, Some(proven)) =
-                (plan.is_some_and(|plan| plan.hash == state.plan), state.proven)
-            {
-                watermark_ms = watermark_ms.max(proven.progress.watermark_ms);
-                gaps.extend(proven.progress.gaps);
+            if plan.is_none_or(|plan| plan.hash != state.plan) {
+                continue;
+            }
+            // Also a progress that is not proven yet has let panes expire.
+            let progress = state.proven.map(|proven| proven.progress);
+            for progress in progress.into_iter().chain(state.pending) {
+                watermark_ms = watermark_ms.max(progress.watermark_ms);
+                gaps.extend(progress.gaps);
             }
         }
         let (as_of_ms, now_ms) = (scope.as_of_ms, scope.now_ms);

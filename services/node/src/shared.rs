@@ -46,6 +46,8 @@ pub struct Shared {
     pub counts: Mutex<BTreeMap<Arc<str>, Counts>>,
     /// Requests for repair of origins of this region, until their fold has answered.
     pub repairs: Mutex<BTreeMap<(Origin, u32), RepairRequest>>,
+    /// The newest claimant's mark read in each shard, by origin.
+    pub marks: Mutex<BTreeMap<(Origin, u32), u64>>,
     /// Partitions of this region's sources and whether their fold is at work, with a reason if not.
     pub folds: Mutex<BTreeMap<backbone::Partition, Result<(), String>>>,
     store: OnceLock<Arc<Store>>,
@@ -70,6 +72,7 @@ impl Shared {
             moved: watch::Sender::new(0),
             counts: Mutex::default(),
             repairs: Mutex::default(),
+            marks: Mutex::default(),
             folds: Mutex::default(),
             store: OnceLock::new(),
         }

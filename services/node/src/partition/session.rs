@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backbone::{Batch, LogError, Partition, Stored, Tail, Writer};
+use backbone::{Batch, LogError, Partition, Record, Stored, Tail, Writer};
 use catalog::{Plan, Source};
 use fold::{Arrival, Fold, Outcome, Panes, PlanStart};
 use futures::future::select_all;
+use lattice::delta::claim_record;
 use lattice::{Origin, Pane, PaneKey, TopicId};
 use store::{Proven, Store};
 
@@ -23,7 +24,7 @@ const HEARTBEAT_MS: i64 = 200;
 /// More events than this are not put into one commit.
 const COMMIT_EVENTS: usize = 2_000;
 const BATCH: usize = 500;
-const REBUILD_MS: u64 = 10_000;
+const READ_ALL_MS: u64 = 10_000;
 
 /// Plans of one contract that stand at one offset, and their reading of the log.
 pub(super) struct Cohort {
@@ -72,13 +73,13 @@ impl Session {
         let Partition { topic, index } = partition;
         let identity = &shared.identity;
         let claim = format!("{}-{}-{}-{index}", identity.mesh, identity.region, source.name);
-        let writer = shared.log.claim(&claim).await?;
+        let mut writer = shared.log.claim(&claim).await?;
         let deltas = delta_topic(shared, &identity.region, &source.name);
-        read_to_end(shared, store, &deltas).await?;
         let info = shared.log.topic(topic).await?;
         let id = info.ok_or_else(|| LogError::NoSuchPartition(partition.clone()))?.id;
         let origin =
             Origin { region: identity.region.clone(), topic: TopicId(id), partition: *index };
+        read_all(shared, store.shards(), &origin, &deltas, &mut *writer).await?;
         let mut session = Self {
             shared: shared.clone(),
             store: store.clone(),
@@ -154,7 +155,7 @@ impl Session {
         }
         cohort.fold.skip_to(next);
         self.dirty_since_ms.get_or_insert_with(|| self.shared.env.now_ms());
-        self.join_cohorts().await
+        self.join_cohort(index).await
     }
 
     /// The offset at which a cohort meets one of the same contract that is ahead of it.
@@ -168,23 +169,23 @@ impl Session {
             .unwrap_or(u64::MAX)
     }
 
-    /// Cohorts of one contract that have met go on as one. What they folded apart is committed
-    /// first.
-    async fn join_cohorts(&mut self) -> Result<(), End> {
-        let meets = |a: &Cohort, b: &Cohort| {
-            a.fold.contract() == b.fold.contract() && a.fold.next() == b.fold.next()
-        };
-        for i in 0..self.cohorts.len() {
-            let twin =
-                (i + 1..self.cohorts.len()).find(|j| meets(&self.cohorts[i], &self.cohorts[*j]));
-            if let Some(j) = twin {
-                self.commit(self.shared.env.now_ms()).await?;
-                let joined = self.cohorts.remove(j);
-                self.cohorts[i].fold.join(joined.fold);
-                return Ok(());
-            }
-        }
+    /// A cohort that has caught up with another of its contract goes on as a part of that one,
+    /// whose tail stands where it should: the newcomer's may have been read too far.
+    async fn join_cohort(&mut self, index: usize) -> Result<(), End> {
+        let Some(host) = self.host_of(index) else { return Ok(()) };
+        self.commit(self.shared.env.now_ms()).await?;
+        let joined = self.cohorts.remove(index).fold;
+        let host = if host > index { host - 1 } else { host };
+        self.cohorts[host].fold.join(joined);
         Ok(())
+    }
+
+    fn host_of(&self, index: usize) -> Option<usize> {
+        let this = &self.cohorts[index].fold;
+        let meets = |other: &Cohort| {
+            other.fold.contract() == this.contract() && other.fold.next() == this.next()
+        };
+        (0..self.cohorts.len()).find(|other| *other != index && meets(&self.cohorts[*other]))
     }
 
     /// Commits what is folded; with a heartbeat in all shards when that is due.
@@ -264,9 +265,11 @@ impl Session {
         for plans in cohorts_of(starts) {
             let cohort = self.open(plans).await?;
             self.cohorts.push(cohort);
+            self.generation = catalog.generation();
+            self.join_cohort(self.cohorts.len() - 1).await?;
         }
         self.generation = catalog.generation();
-        self.join_cohorts().await
+        Ok(())
     }
 
     /// A claimant whose catalog is older than the progress that it found would drop plans.
@@ -340,15 +343,26 @@ async fn next_batch(cohorts: &mut [Cohort]) -> (usize, Result<Batch, LogError>) 
     (indices[ready], batch)
 }
 
-/// Waits until the store holds everything that older writers committed.
-async fn read_to_end(shared: &Shared, store: &Store, deltas: &Arc<str>) -> Result<(), End> {
-    for shard in 0..store.shards() {
-        let partition = Partition::new(deltas.clone(), shard);
-        let end = shared.log.bounds(&partition).await?.committed_end;
-        let reached = shared.wait_for(|| shared.positions.lock().reached(&partition, end));
-        clock::timeout(&shared.env, REBUILD_MS, reached)
-            .await
-            .map_err(|_| LogError::Transient(format!("{partition} is not read up to {end} yet")))?;
-    }
-    Ok(())
+/// Waits until the store holds everything that older writers committed. Their commits are decided,
+/// but may not be visible in every shard yet, and a record that is written before one of theirs is
+/// seen could outlive it in a compacted log. So a mark is written into every shard, and waited for.
+async fn read_all(
+    shared: &Shared,
+    shards: u32,
+    origin: &Origin,
+    deltas: &Arc<str>,
+    writer: &mut dyn Writer,
+) -> Result<(), End> {
+    let serial = shared.env.random_u64();
+    let mark = |shard| {
+        let (key, value) = claim_record(origin, serial);
+        (Partition::new(deltas.clone(), shard), Record::new(key, value))
+    };
+    writer.commit((0..shards).map(mark).collect()).await?;
+    let seen = |shard| shared.marks.lock().get(&(origin.clone(), shard)) == Some(&serial);
+    let all = shared.wait_for(|| (0..shards).all(seen));
+    clock::timeout(&shared.env, READ_ALL_MS, all).await.map_err(|_| {
+        let behind = format!("{deltas} is not read up to this claim yet");
+        End::Log(LogError::Transient(behind))
+    })
 }

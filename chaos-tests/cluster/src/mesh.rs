@@ -1,0 +1,244 @@
+//! One mesh of real processes, and the questions that a test asks of it.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use checkers::flights::REGIONS;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a mesh may take to get anywhere: far more than it needs, as machines are noisy.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A running mesh. Its processes end with it.
+pub struct Mesh {
+    supervisor: Child,
+    dir: TempDir,
+    agent: ureq::Agent,
+}
+
+/// The workspace's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The `meridian` binary that cargo built beside this test.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let binary = test.ancestors().nth(2).expect("target/<profile>/deps/test").join("meridian");
+    assert!(binary.exists(), "{} is not built; run: cargo build -p meridian", binary.display());
+    binary
+}
+
+/// A command line of `meridian` that is about the mesh in `data`.
+fn meridian(data: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(args).arg("--data").arg(data).stdin(Stdio::null());
+    command
+}
+
+/// Three neighbouring ports that nobody listens on now.
+fn base_port() -> u16 {
+    for _ in 0..100 {
+        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let base = probe.local_addr().expect("an address").port();
+        let neighbours = (1..3).all(|i| {
+            base.checked_add(i).is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        });
+        if neighbours {
+            return base;
+        }
+    }
+    panic!("no three neighbouring ports are free");
+}
+
+impl Mesh {
+    /// Starts a mesh with the departures catalog and waits until every region is ready.
+    #[must_use]
+    pub fn start() -> Self {
+        let dir = TempDir::new().expect("a directory for the mesh");
+        let supervisor = Self::spawn(dir.path());
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(10)))
+            .build();
+        let mut mesh = Self { supervisor, dir, agent: config.into() };
+        mesh.wait_until("every region is ready", Mesh::ready);
+        mesh
+    }
+
+    fn spawn(dir: &Path) -> Child {
+        let catalog = root().join("examples/departures/catalog");
+        let log = std::fs::File::create(dir.join("up.log")).expect("a file for the log");
+        let base_port = base_port().to_string();
+        meridian(&dir.join("mesh"), &["up", "--regions", "ewr,jfk,lga", "--base-port", &base_port])
+            .arg("--catalog")
+            .arg(catalog)
+            .stdout(log.try_clone().expect("a file"))
+            .stderr(log)
+            .spawn()
+            .expect("meridian up starts")
+    }
+
+    /// The mesh's directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("mesh")
+    }
+
+    /// What `up` says of itself.
+    #[must_use]
+    pub fn describe(&self) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.data().join("mesh.json")).ok()?).ok()
+    }
+
+    /// Waits until `done` holds, or says with which logs it does not.
+    pub fn wait_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            if let Ok(Some(status)) = self.supervisor.try_wait() {
+                panic!("meridian up ended with {status}: {}", self.logs());
+            }
+            assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}\n{}", self.logs());
+            sleep(LOOK);
+        }
+    }
+
+    /// The ends of all logs, for a failure's message.
+    fn logs(&self) -> String {
+        let mut text = String::new();
+        let mut dirs = vec![self.dir.path().to_path_buf()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if path.extension().is_some_and(|e| e == "log") {
+                    let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default())
+                        .into_owned();
+                    let lines: Vec<&str> = log.lines().rev().take(15).collect();
+                    let lines: Vec<&str> = lines.into_iter().rev().collect();
+                    text += &format!("--- {}\n{}\n", path.display(), lines.join("\n"));
+                }
+            }
+        }
+        text
+    }
+
+    fn ready(&self) -> bool {
+        REGIONS
+            .iter()
+            .all(|region| self.status(region).is_some_and(|status| status["ready"] == true))
+    }
+
+    /// Runs a command line to its end; its output must be a success.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = meridian(&self.data(), args).output().expect("meridian runs");
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "meridian {args:?}: {}\n{out}{err}\n{}",
+            output.status,
+            self.logs()
+        );
+        out.into_owned()
+    }
+
+    /// Starts a command line in the background.
+    #[must_use]
+    pub fn spawn_command(&self, args: &[&str]) -> Child {
+        let command = &mut meridian(&self.data(), args);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("meridian runs")
+    }
+
+    /// A region's part of `meridian status --json`; `None` while it does not answer.
+    #[must_use]
+    pub fn status(&self, region: &str) -> Option<Value> {
+        let output = meridian(&self.data(), &["status", "--json"]).output().ok()?;
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let regions = status.get("regions")?;
+        regions.get(region).filter(|r| r.get("error").is_none()).cloned()
+    }
+
+    /// Posts JSON to a region's gateway. The status and the body.
+    #[must_use]
+    pub fn post(&self, region: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let mesh = self.describe()?;
+        let http = mesh["regions"][region]["gateway"]["http"].as_str()?.to_owned();
+        let url = format!("http://{}{path}", http.trim_start_matches("http://"));
+        let mut response = self.agent.post(url).send_json(body).ok()?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(256 << 20).read_json();
+        Some((status, body.unwrap_or(Value::Null)))
+    }
+
+    /// SIGKILLs a process of a region by the id in `mesh.json`; the supervisor restarts it.
+    pub fn kill(&self, region: &str, process: &str) {
+        let mesh = self.describe().expect("mesh.json");
+        let pid = mesh["regions"][region][process]["pid"].as_i64().expect("a pid");
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+        // It may be down from the last time.
+        _ = kill(pid, Signal::SIGKILL);
+    }
+
+    /// Waits until every region has folded its log to the end, and all hold the same.
+    pub fn wait_until_equal(&mut self) -> String {
+        let mut digest = String::new();
+        self.wait_until("all regions hold the same", |mesh| match mesh.equal() {
+            Some(same) => {
+                digest = same;
+                true
+            }
+            None => false,
+        });
+        digest
+    }
+
+    /// The digest that all regions agree on, if they do and nothing is left to fold.
+    #[must_use]
+    pub fn equal(&self) -> Option<String> {
+        let output = meridian(&self.data(), &["status", "--json"]).output().ok()?;
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let mut digests = Vec::new();
+        let mut positions = Vec::new();
+        for region in REGIONS {
+            let of_region = status.get("regions")?.get(region)?;
+            digests.push(of_region.get("digest")?.as_str()?.to_owned());
+            let mut nexts = Vec::new();
+            for origin in of_region.get("origins")?.as_array()? {
+                let (next, end) = (origin["next"].as_u64()?, origin["log_end"].as_u64());
+                let proven = origin["proven_shards"] == of_region["shards"];
+                if !proven || end.is_some_and(|end| end != next) {
+                    return None;
+                }
+                nexts.push((origin["region"].to_string(), origin["plan"].to_string(), next));
+            }
+            nexts.sort();
+            positions.push(nexts);
+        }
+        let same = digests.iter().all(|d| *d == digests[0])
+            && positions.iter().all(|p| *p == positions[0])
+            && !positions[0].is_empty();
+        same.then(|| digests.remove(0))
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.supervisor.id()) {
+            _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        _ = self.supervisor.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What must hold: at any time, eventually, and in the end. The same words as in the other tests of
+//! distribution.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backbone::Partition;
+use lattice::Digest;
+use node::topics;
+use store::{State, Store};
+
+use crate::world::{Frontiers, World, frontiers};
+
+/// After every step: no frontier is false, none went back.
+pub fn anytime(world: &mut World) -> Result<(), String> {
+    for site in 0..world.sites.len() {
+        for slot in 0..world.sites[site].slots.len() {
+            if moved(world, site, slot) {
+                anytime_slot(world, site, slot)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn moved(world: &mut World, site: usize, slot: usize) -> bool {
+    let it = &mut world.sites[site].slots[slot];
+    let Some(core) = &it.core else { return false };
+    let tick = *core.shared().moved.borrow();
+    std::mem::replace(&mut it.tick, tick) != tick
+}
+
+fn anytime_slot(world: &mut World, site: usize, slot: usize) -> Result<(), String> {
+    let it = &world.sites[site].slots[slot];
+    let Some(store) = it.core.as_ref().and_then(|core| core.shared().store()).cloned() else {
+        return Ok(());
+    };
+    let now = frontiers(&store);
+    let name = format!("seed {}: {}-{slot}", world.sim.seed(), world.sites[site].region);
+    let before = std::mem::take(&mut world.sites[site].slots[slot].frontiers);
+    for (place, frontier) in &before {
+        if now.get(place).is_none_or(|now| now < frontier) {
+            return Err(format!(
+                "{name}: {place:?} went back from {frontier:?} to {:?}",
+                now.get(place)
+            ));
+        }
+    }
+    let news: Frontiers = now
+        .iter()
+        .filter(|(p, f)| before.get(p) != Some(f))
+        .map(|(p, f)| (p.clone(), *f))
+        .collect();
+    if !news.is_empty() {
+        world.advance_references();
+    }
+    for ((shard, origin, plan), frontier) in news {
+        let reference = world.references.get(&(origin.clone(), plan));
+        let reference = reference.ok_or_else(|| format!("{name}: {origin:?} is nobody's"))?;
+        let held: BTreeMap<_, _> = store.records(shard, &origin).into_iter().collect();
+        // A newer progress, proven or not, may have let panes expire already.
+        let watermark_ms = store
+            .state(shard, &origin, plan)
+            .map(|s| {
+                s.pending.or(s.proven.map(|p| p.progress)).map_or(i64::MIN, |p| p.watermark_ms)
+            })
+            .unwrap_or(i64::MIN);
+        for (key, pane) in reference.panes_alive(shard, frontier.next, watermark_ms) {
+            let held = held.get(&key).and_then(|value| lattice::Pane::decode(value).ok());
+            if held.as_ref().is_none_or(|held| {
+                held.version < pane.version
+                    || (held.version == pane.version && held.cells != pane.cells)
+            }) {
+                return Err(format!(
+                    "{name}: {frontier:?} of {origin:?} in shard {shard} is false: {key:?} should be at least {pane:?} and is {held:?}"
+                ));
+            }
+        }
+        world.checked += 1;
+    }
+    world.sites[site].slots[slot].frontiers = now;
+    Ok(())
+}
+
+/// Whether every node agrees with the logs and with every other node.
+pub fn eventually(world: &mut World) -> bool {
+    // Looking costs more than stepping, so only now and then.
+    if world.sim.random_u64() % 512 != 0 {
+        return false;
+    }
+    disagreement(world).is_empty()
+}
+
+/// The first few places where a store is not yet what the logs say.
+pub fn disagreement(world: &mut World) -> String {
+    let mut places = Vec::new();
+    let ends = ends(world);
+    for (name, store) in world.stores() {
+        let mut known = BTreeSet::new();
+        for shard in 0..store.shards() {
+            for state in store.states(shard) {
+                known.insert((state.origin.clone(), state.plan, shard));
+                let end = ends.get(&(state.origin.region.to_string(), state.origin.partition));
+                if let Some(why) = behind(&state, end.copied().unwrap_or(0)) {
+                    places.push(format!(
+                        "{name} shard {shard} {:?} {:?}: {why}",
+                        state.origin, state.plan
+                    ));
+                }
+            }
+        }
+        for (origin, plan) in world.references.keys() {
+            if !(0..store.shards()).all(|shard| known.contains(&(origin.clone(), *plan, shard))) {
+                places.push(format!("{name} does not know {origin:?} {plan:?}"));
+            }
+        }
+    }
+    if world.stores().count() < 6 {
+        places.push("some nodes have no store yet".into());
+    }
+    places.truncate(4);
+    places.join("; ")
+}
+
+fn behind(state: &State, end: u64) -> Option<String> {
+    let Some(proven) = &state.proven else { return Some("nothing is proven".into()) };
+    if state.pending.is_some() {
+        return Some(format!("unproven {:?}", state.pending.as_ref().map(|p| p.frontier)));
+    }
+    let next = proven.progress.frontier.next;
+    (next != end).then(|| format!("{next} of {end}"))
+}
+
+fn ends(world: &World) -> BTreeMap<(String, u32), u64> {
+    let mut ends = BTreeMap::new();
+    for site in &world.sites {
+        for partition in 0..2 {
+            let end = site.log.bounds(&Partition::new("clicks", partition));
+            ends.insert((site.region.to_string(), partition), end.map_or(0, |b| b.committed_end));
+        }
+    }
+    ends
+}
+
+/// In the end: every region equals the reference, digests agree, each broken event is one dead
+/// letter.
+pub fn finally(world: &mut World) -> Result<(), String> {
+    world.advance_references();
+    let seed = world.sim.seed();
+    for (name, store) in world.stores() {
+        equals_reference(world, store).map_err(|why| format!("seed {seed}: {name}: {why}"))?;
+    }
+    for site in &world.sites {
+        for partition in 0..2 {
+            let to = Partition::new(topics::dead_letters("clicks"), partition);
+            let letters: BTreeSet<u64> = site
+                .log
+                .history(&to)
+                .iter()
+                .filter_map(|s| s.record.key.as_ref()?.last_chunk().map(|b| u64::from_be_bytes(*b)))
+                .collect();
+            let mut of_origin = world.references.iter().filter(|((origin, _), _)| {
+                origin.region == site.region && origin.partition == partition
+            });
+            let broken = of_origin.next().map(|(_, r)| r.rejected.iter().copied().collect());
+            if broken.as_ref() != Some(&letters) {
+                return Err(format!(
+                    "seed {seed}: {}: dead letters {letters:?}, not {broken:?}",
+                    site.region
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn equals_reference(world: &World, store: &Store) -> Result<(), String> {
+    for ((origin, plan), reference) in &world.references {
+        for shard in 0..store.shards() {
+            let state = store.state(shard, origin, *plan);
+            let state = state.ok_or_else(|| format!("{origin:?} {plan:?} is not known"))?;
+            let next = state.proven.as_ref().map_or(0, |p| p.progress.frontier.next);
+            let mut expected = Digest::default();
+            let mut scratch = Vec::new();
+            let panes = reference.panes(shard, next);
+            for (key, pane) in &panes {
+                expected.add(Digest::of(key, &pane.encode(), &mut scratch));
+            }
+            if state.digest != expected || state.panes != panes.len() as u64 {
+                return Err(format!(
+                    "{origin:?} {plan:?} in shard {shard} at {next}: {} panes, digest {:?}; the reference has {}, {expected:?}",
+                    state.panes,
+                    state.digest,
+                    panes.len()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
