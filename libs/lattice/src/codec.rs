@@ -179,3 +179,65 @@ pub(crate) fn take_str<'a>(
 ) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(take_bytes(bytes, what)?).map_err(|_| DecodeError::NotCanonical(what))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_have_one_form() {
+        let read = |mut bytes: &[u8]| take_varint(&mut bytes, "n");
+        for n in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::MAX >> 1, u64::MAX] {
+            let mut out = Vec::new();
+            put_varint(&mut out, n);
+            assert_eq!(read(&out), Ok(n));
+            assert!(read(&out[..out.len() - 1]).is_err());
+            if let Some(last) = out.last_mut() {
+                *last |= 0x80;
+            }
+            out.push(0);
+            assert_eq!(read(&out), Err(DecodeError::NotCanonical("n")), "{n}, a byte too long");
+        }
+        assert_eq!(
+            read(&[[0xff; 9].as_slice(), &[2]].concat()),
+            Err(DecodeError::NotCanonical("n"))
+        );
+    }
+
+    #[test]
+    fn wide_integers_are_signed_ones_where_both_can_be() {
+        for n in [0, -1, 63, -64, 64, i64::MIN, i64::MAX] {
+            let (mut wide, mut narrow) = (Vec::new(), Vec::new());
+            put_wide(&mut wide, n.into());
+            put_signed(&mut narrow, n);
+            assert_eq!(wide, narrow);
+        }
+        for n in [i128::MIN, i128::MAX, 1 << 63, -(1 << 64) - 1] {
+            let mut out = Vec::new();
+            put_wide(&mut out, n);
+            assert_eq!(take_wide(&mut &out[..], "n"), Ok(n));
+            out.push(0);
+            let last = out.len() - 2;
+            out[last] |= 0x80;
+            assert_eq!(take_wide(&mut &out[..], "n"), Err(DecodeError::NotCanonical("n")));
+        }
+    }
+
+    #[test]
+    fn floats_keep_their_bits_and_nan_has_one_form() {
+        for x in [0.0, -0.0, 1.0, -1.5, 0.1, f64::MAX, 5e-324, f64::INFINITY] {
+            let mut out = Vec::new();
+            put_f64(&mut out, x);
+            assert_eq!(take_f64(&mut &out[..], "x").map(f64::to_bits), Ok(x.to_bits()));
+        }
+        let mut out = Vec::new();
+        put_f64(&mut out, f64::from_bits(0xfff8_0000_0000_0001));
+        assert_eq!(out, [2, 0x7f, 0xf8]);
+        assert!(take_f64(&mut &out[..], "x").is_ok_and(f64::is_nan));
+        let refused: [&[u8]; 3] =
+            [&[2, 0xff, 0xf8], &[3, 0x3f, 0xf0, 0], &[9, 0, 0, 0, 0, 0, 0, 0, 0, 1]];
+        for mut bytes in refused {
+            assert_eq!(take_f64(&mut bytes, "x"), Err(DecodeError::NotCanonical("x")));
+        }
+    }
+}

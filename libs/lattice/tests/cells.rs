@@ -164,6 +164,20 @@ fn a_pane_of_a_newer_format_is_refused() {
 }
 
 #[test]
+fn a_list_of_marks_is_in_order_and_without_repeats() {
+    let specs = [CellSpec { kind: Kind::Distinct { error_bp: 100 }, input: Type::Int }];
+    let pane = |marks: [u8; 2]| {
+        let marks = marks.map(|mark| [mark, 0, 0, 0, 0]);
+        [&[1, 0, 10], marks.concat().as_slice()].concat()
+    };
+    assert!(Cells::decode(&specs, &pane([1, 2])).is_ok());
+    for marks in [[2, 1], [1, 1]] {
+        let error = Cells::decode(&specs, &pane(marks)).unwrap_err();
+        assert_eq!(error.to_string(), "a distinct count is not in canonical form");
+    }
+}
+
+#[test]
 fn aggregates_refuse_inputs_that_they_cannot_take() {
     let output = |kind, input| CellSpec { kind, input }.output();
     assert_eq!(output(Kind::Sum, Type::String), None);

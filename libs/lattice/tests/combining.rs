@@ -145,9 +145,16 @@ fn ties_of_first_and_last_fall_to_region_partition_offset() {
         at: Stamp { event_time_ms: 500, offset },
         value: Value::Int(n),
     };
-    let events = [event(2, 1, 21), event(0, 8, 8), event(2, 0, 20), event(0, 9, 9), event(1, 0, 1)];
+    let events = [
+        event(2, 1, 21),
+        event(2, 2, 22),
+        event(0, 8, 8),
+        event(2, 0, 20),
+        event(0, 9, 9),
+        event(1, 0, 1),
+    ];
     let cut = Cut { from_ms: 0, until_ms: None };
     let wants = [0, 1].map(|cell| Want { cell, cut });
     let combined = read(&specs, &wants, &origins(), &panes(&specs, &events, 1));
-    assert_eq!(combined.values, [Value::Int(8), Value::Int(21)]);
+    assert_eq!(combined.values, [Value::Int(8), Value::Int(22)]);
 }

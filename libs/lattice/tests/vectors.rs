@@ -70,6 +70,7 @@ fn cells_of_numbers() {
         ("sum of floats, one", cell(Kind::Sum, &[Input::Float(1400.0)]), "034095e0"),
         ("sum of floats, many", cell(Kind::Sum, &floats(5000)), "084187d51e00000001"),
         ("sum, zero", cell(Kind::Sum, &[Input::Float(0.0)]), "00"),
+        ("sum, minus zero", cell(Kind::Sum, &[Input::Float(-0.0)]), "0180"),
         ("mean, few", cell(Kind::Mean, &FEW), "03e804"),
         ("mean of floats, many", cell(Kind::Mean, &floats(5000)), "8827084187d51e00000001"),
         ("variance, few", cell(Kind::Variance, &FEW), "03084059aaaaaaaaaaaa0840eca39555555555"),

@@ -71,13 +71,17 @@ pub fn value(of: Type) -> BoxedStrategy<Value> {
     prop_oneof![3 => some, 1 => Just(Value::Null)].boxed()
 }
 
-/// Events of three origins over twenty seconds; offsets count up in each.
+/// Events of three origins over twenty seconds, so few instants that they tie; offsets count up in each.
 pub fn events(of: Type, most: usize) -> impl Strategy<Value = Vec<Event>> {
-    prop::collection::vec((0..3usize, 0i64..20_000, value(of)), 0..most).prop_map(|events| {
+    prop::collection::vec((0..3usize, 0i64..80, value(of)), 0..most).prop_map(|events| {
         let mut next = [0u64; 3];
-        let stamp = |(origin, event_time_ms, value): (usize, i64, Value)| {
+        let stamp = |(origin, quarter, value): (usize, i64, Value)| {
             next[origin] += 1;
-            Event { origin, at: Stamp { event_time_ms, offset: next[origin] - 1 }, value }
+            Event {
+                origin,
+                at: Stamp { event_time_ms: quarter * 250, offset: next[origin] - 1 },
+                value,
+            }
         };
         events.into_iter().map(stamp).collect()
     })

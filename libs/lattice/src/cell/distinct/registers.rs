@@ -121,3 +121,34 @@ pub(super) fn greater(a: u64, b: u64) -> u64 {
     };
     half(a & LANES, b & LANES) | half(a >> 5 & LANES, b >> 5 & LANES) << 5
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Registers as 2^38 marks fill them on average: a fifth of them at the greatest rank.
+    #[test]
+    fn an_estimate_holds_where_registers_are_full() {
+        let precision = Precision(10);
+        let n = 2f64.powi(38);
+        let per_register = n / precision.registers() as f64;
+        let mut registers = vec![0; precision.bytes()];
+        for register in 0..precision.registers() {
+            let share = (register as f64 + 0.5) / precision.registers() as f64;
+            let at_most = |rank: u32| (-per_register / 2f64.powi(rank as i32)).exp();
+            let rank = (1..precision.max_rank()).find(|rank| at_most(*rank) >= share);
+            let rest = 1 << (MARK_BITS - 10) >> rank.unwrap_or(precision.max_rank());
+            precision.raise(&mut registers, (register as u64) << (MARK_BITS - 10) | rest);
+        }
+        let estimate = precision.estimate(&registers) as f64;
+        assert!((estimate / n - 1.0).abs() < 0.01, "{estimate}, not {n}");
+    }
+
+    #[test]
+    fn the_greater_of_eight_registers_each() {
+        let (a, b) = ([0, 31, 7, 1, 30, 16, 15, 2], [31, 0, 7, 2, 29, 15, 16, 1]);
+        let packed = |registers: [u64; 8]| registers.iter().fold(0, |group, r| group << 5 | r);
+        let most: Vec<u64> = a.iter().zip(b).map(|(a, b)| *a.max(&b)).collect();
+        assert_eq!(Ok(greater(packed(a), packed(b))), most.try_into().map(packed));
+    }
+}
