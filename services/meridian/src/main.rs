@@ -1,3 +1,40 @@
-//! The command line.
+//! The command line of Meridian.
+//!
+//! [`cli`] says what can be typed, [`commands`] has a file for each command, [`supervisor`] keeps
+//! the processes of `up`, [`ingest`] feeds files, [`adapt`] touches the other rooms of the house.
 
-fn main() {}
+mod adapt;
+mod cli;
+mod client;
+mod commands;
+mod error;
+mod ingest;
+mod mesh;
+mod out;
+mod supervisor;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out::trouble(format!("error: cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(commands::run(cli.command, clock::SystemEnv::shared()));
+    // A thread may still wait for standard input, which may never come.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Where the command line touches the other rooms of the house, a file for each.
+
+pub(crate) mod catalog;
+pub(crate) mod gateway;
+pub(crate) mod node;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::cli::RunArgs;
+use crate::error::{CliError, Result};
+
+/// The text of the file that `--config` names.
+fn read_settings(args: &RunArgs) -> Result<(PathBuf, String)> {
+    let path = args.config.clone().unwrap_or_default();
+    let yaml = std::fs::read_to_string(&path).map_err(CliError::file("read", &path))?;
+    Ok((path, yaml))
+}
+
+/// A process that was configured by `path` ended with an error.
+fn failed(path: &std::path::Path, error: &dyn std::error::Error) -> CliError {
+    let message = error.to_string();
+    let message = message.lines().next().unwrap_or_default().to_owned();
+    CliError::Refused { what: path.display().to_string(), message }
+}
+
+fn address(flag: &str, text: &str) -> Result<SocketAddr> {
+    let wrong = |_| CliError::Usage(format!("{flag}: '{text}' is not ADDRESS:PORT"));
+    text.parse().map_err(wrong)
+}

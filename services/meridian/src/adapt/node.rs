@@ -1,0 +1,53 @@
+//! The node: its settings as `up` writes them, and running one in this process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use clock::Env;
+
+use crate::cli::RunArgs;
+use crate::error::{CliError, Result};
+use crate::mesh::Mesh;
+use crate::supervisor::socket;
+
+/// The YAML of a region's node.
+///
+/// # Errors
+/// `mesh.json` was edited into something else.
+pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String> {
+    let others = mesh.regions.iter().filter(|(name, _)| *name != region);
+    let peers: BTreeMap<Arc<str>, String> =
+        others.map(|(name, other)| (name.as_str().into(), other.node.grpc.clone())).collect();
+    let config = node::Config {
+        mesh: mesh.mesh.as_str().into(),
+        region: region.into(),
+        regions: mesh.regions.keys().map(|name| name.as_str().into()).collect(),
+        data: data.join(region).join("node"),
+        grpc: socket(&mesh.region(region)?.node.grpc)?,
+        peers,
+        allow_remote: false,
+    };
+    serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("node.yaml: {e}")))
+}
+
+/// Runs a node until `shutdown`.
+///
+/// # Errors
+/// Its settings, its data, or its port.
+pub(crate) async fn run(
+    args: &RunArgs,
+    env: Arc<dyn Env>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let (path, yaml) = super::read_settings(args)?;
+    let failed = |error: node::NodeError| super::failed(&path, &error);
+    let mut config = node::Config::from_yaml(&yaml).map_err(failed)?;
+    if let Some(grpc) = &args.grpc {
+        config.grpc = super::address("--grpc", grpc)?;
+    }
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
+    }
+    node::run(config, env, shutdown).await.map_err(failed)
+}

@@ -1,0 +1,364 @@
+//! What can be typed: every command, argument and flag of `meridian`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Meridian: a multi-region feature mesh. Events become features in the region where they happen;
+/// every region can read them.
+#[derive(Debug, Parser)]
+#[command(name = "meridian", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented catalog to start from
+    Init(InitArgs),
+    /// Show what applying a catalog would change; refuses what is wrong in it, with its place
+    Plan(CatalogArgs),
+    /// Apply a catalog to the running mesh
+    Apply(CatalogArgs),
+    /// Retire a version of a feature view in all regions
+    Retire(RetireArgs),
+    /// Run a mesh on this machine: a node and a gateway process per region
+    Up(UpArgs),
+    /// Stop the mesh that `up` runs
+    Down(MeshArgs),
+    /// Feed files of events (jsonl, jsonl.gz, csv) to a source through a region's gateway
+    Ingest(IngestArgs),
+    /// Push a file of events in one request, and print its token
+    Push(PushArgs),
+    /// Read features of one entity
+    Get(GetArgs),
+    /// Show the panes behind a value, per origin
+    Explain(ExplainArgs),
+    /// Show the events that broke their source's contract
+    DeadLetters(DeadLettersArgs),
+    /// Show regions, processes, origins and digests
+    Status(StatusArgs),
+    /// Stop or start both processes of a region
+    Region(ProcessArgs),
+    /// Run a region's node, or stop or start one of the mesh
+    Node(NodeArgs),
+    /// Run a region's gateway, or stop or start one of the mesh
+    Gateway(GatewayArgs),
+    /// Run a story from start to end, checking each of its claims
+    #[command(subcommand)]
+    Demo(Demo),
+}
+
+/// Which mesh is meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MeshArgs {
+    /// The data directory of the mesh, as given to `up`
+    #[arg(long, value_name = "DIR", default_value = ".meridian", env = "MERIDIAN_DATA")]
+    pub(crate) data: PathBuf,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The directory to write the catalog into; made if absent
+    pub(crate) dir: PathBuf,
+}
+
+/// `plan` and `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArgs {
+    /// The catalog: a directory of YAML files
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Which mesh is compared with, or changed.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `retire`.
+#[derive(Debug, Args)]
+pub(crate) struct RetireArgs {
+    /// The view and version, as `card_velocity@v2`
+    #[arg(value_name = "VIEW@vN")]
+    pub(crate) view: String,
+    /// Whose.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `up`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UpArgs {
+    /// The catalog to apply once the mesh is ready: a directory of YAML files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) catalog: PathBuf,
+    /// The regions, nearest first as seen from the first one
+    #[arg(long, value_delimiter = ',', required = true, value_name = "NAME,NAME,…")]
+    pub(crate) regions: Vec<String>,
+    /// Where the mesh keeps everything.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+    /// The first region's gateway speaks HTTP on this port, the next on the one after, and so on;
+    /// 0 picks free ones
+    #[arg(long, default_value_t = 6566, value_name = "PORT")]
+    pub(crate) base_port: u16,
+    /// End when standard input ends: whoever started this process is gone
+    #[arg(long, hide = true)]
+    pub(crate) exit_with_parent: bool,
+}
+
+/// `ingest`.
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    /// The source that the events are for
+    pub(crate) source: String,
+    /// Files, in order: .jsonl, .jsonl.gz, .csv, .csv.gz; - is standard input (JSON lines)
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The region whose gateway takes the events
+    #[arg(long)]
+    pub(crate) region: String,
+    /// Replay by event time, this many times as fast as the events happened; without it, as fast
+    /// as the mesh takes them
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) speed: Option<f64>,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The source that the events are for
+    pub(crate) source: String,
+    /// A file of JSON lines; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The region whose gateway takes the events; the first that can be reached if absent
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// How a read is routed and what it sees.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReadArgs {
+    /// Read as of this event time, floored to each feature's resolution
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    /// Leave the events of this region out; may be repeated
+    #[arg(long, value_name = "REGION")]
+    pub(crate) exclude_region: Vec<String>,
+    /// Read from this region's gateway; the first that can be reached if absent
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// See at least what the push that returned this token wrote; may be repeated
+    #[arg(long)]
+    pub(crate) token: Vec<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// A feature service, a view, or one feature of a view
+    #[arg(value_name = "SERVICE|VIEW[:FEATURE]")]
+    pub(crate) what: String,
+    /// Join keys and request fields
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    pub(crate) keys: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// One feature of a view
+    #[arg(value_name = "VIEW:FEATURE")]
+    pub(crate) feature: String,
+    /// Join keys
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    pub(crate) keys: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `dead-letters`.
+#[derive(Debug, Args)]
+pub(crate) struct DeadLettersArgs {
+    /// The source
+    pub(crate) source: String,
+    /// Only this region's; all regions if absent
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `region`.
+#[derive(Debug, Args)]
+pub(crate) struct ProcessArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) action: ProcessAction,
+}
+
+/// What can be done to a process that `up` supervises.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ProcessAction {
+    /// Stop it, and do not restart it
+    Stop {
+        /// The region's name
+        region: String,
+        /// With SIGKILL, as a crash would
+        #[arg(long)]
+        kill: bool,
+        /// Which mesh.
+        #[command(flatten)]
+        mesh: MeshArgs,
+    },
+    /// Bring it back
+    Start {
+        /// The region's name
+        region: String,
+        /// Which mesh.
+        #[command(flatten)]
+        mesh: MeshArgs,
+    },
+}
+
+/// `node`: settings of the file can be overridden one by one.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct NodeArgs {
+    /// Stop or start one that `up` supervises.
+    #[command(subcommand)]
+    pub(crate) action: Option<ProcessAction>,
+    /// How to run one here.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// `gateway`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct GatewayArgs {
+    /// Stop or start one that `up` supervises.
+    #[command(subcommand)]
+    pub(crate) action: Option<ProcessAction>,
+    /// How to run one here.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Listen here for HTTP instead, as 127.0.0.1:6566
+    #[arg(long, env = "MERIDIAN_HTTP", value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+}
+
+/// What `node` and `gateway` have in common.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The YAML file with its settings
+    #[arg(long, env = "MERIDIAN_CONFIG", value_name = "FILE", required = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Listen here for gRPC instead, as 127.0.0.1:7566
+    #[arg(long, env = "MERIDIAN_GRPC", value_name = "ADDRESS")]
+    pub(crate) grpc: Option<String>,
+    /// Listen here for Prometheus instead
+    #[arg(long, env = "MERIDIAN_METRICS", value_name = "ADDRESS")]
+    pub(crate) metrics: Option<String>,
+    /// Keep data here instead
+    #[arg(long, env = "MERIDIAN_NODE_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// End when standard input ends: the supervisor that started this process is gone
+    #[arg(long, hide = true)]
+    pub(crate) exit_with_parent: bool,
+}
+
+/// The stories.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Demo {
+    /// January's flights out of New York: replay, read, lose a region, get it back
+    Departures(DemoArgs),
+}
+
+/// `demo departures`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Leave the mesh running; `meridian down` stops it
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where the examples are
+    #[arg(long, default_value = "examples", value_name = "DIR")]
+    pub(crate) examples: PathBuf,
+    /// Where the demo's mesh lives; emptied first if an earlier demo left it
+    #[arg(long, value_name = "DIR", default_value = ".meridian/demo")]
+    pub(crate) data: PathBuf,
+    /// The first gateway's HTTP port
+    #[arg(long, default_value_t = 6566, value_name = "PORT")]
+    pub(crate) base_port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn node_runs_here_or_stops_elsewhere() {
+        let run = Cli::try_parse_from(["meridian", "node", "--config", "node.yaml"]).unwrap();
+        assert!(matches!(run.command, Command::Node(NodeArgs { action: None, .. })));
+        let stop = Cli::try_parse_from(["meridian", "node", "stop", "ewr", "--kill"]).unwrap();
+        let Command::Node(NodeArgs {
+            action: Some(ProcessAction::Stop { region, kill, .. }), ..
+        }) = stop.command
+        else {
+            panic!("not a stop")
+        };
+        assert_eq!((region.as_str(), kill), ("ewr", true));
+        assert!(Cli::try_parse_from(["meridian", "node"]).is_err());
+    }
+
+    #[test]
+    fn regions_are_a_list() {
+        let line = ["meridian", "up", "--catalog", "c", "--regions", "ewr,jfk,lga"];
+        let Command::Up(up) = Cli::try_parse_from(line).unwrap().command else { panic!("not up") };
+        assert_eq!(up.regions, ["ewr", "jfk", "lga"]);
+        assert_eq!(up.mesh.data, PathBuf::from(".meridian"));
+    }
+}

@@ -1,0 +1,51 @@
+//! `node --config` and `gateway --config`: one process of a region, until it is told to end.
+
+use std::sync::Arc;
+
+use clock::Env;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::adapt;
+use crate::cli::{GatewayArgs, RunArgs};
+use crate::error::{CliError, Result};
+
+/// Runs a node.
+///
+/// # Errors
+/// Its settings, its data, or its port.
+pub(super) async fn node(args: &RunArgs, env: Arc<dyn Env>) -> Result<()> {
+    telemetry::init_logging();
+    let end = told_to_end(args.exit_with_parent)?;
+    adapt::node::run(args, env, end).await
+}
+
+/// Runs a gateway.
+///
+/// # Errors
+/// Its settings, or its ports.
+pub(super) async fn gateway(args: &GatewayArgs, env: Arc<dyn Env>) -> Result<()> {
+    telemetry::init_logging();
+    let end = told_to_end(args.run.exit_with_parent)?;
+    adapt::gateway::run(args, env, end).await
+}
+
+/// Completes on SIGTERM, on SIGINT, and with `with_parent` when standard input ends: the process
+/// that held its other end is gone, however it died.
+///
+/// # Errors
+/// Signals cannot be heard.
+pub(super) fn told_to_end(with_parent: bool) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let hear = |kind| signal(kind).map_err(CliError::file("hear", "signals"));
+    let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            () = parent_gone(), if with_parent => {}
+        }
+    })
+}
+
+async fn parent_gone() {
+    let _ended = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+}

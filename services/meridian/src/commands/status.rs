@@ -1,0 +1,286 @@
+//! `status`: what every region knows of every other, and whether they agree.
+
+use std::collections::BTreeMap;
+
+use api::v1::{OriginStatus, StatusRequest, StatusResponse};
+use serde_json::{Value as Json, json};
+
+use crate::cli::StatusArgs;
+use crate::client::{self, request};
+use crate::error::Result;
+use crate::mesh::{Mesh, Region};
+use crate::{out, value};
+
+/// What each region says, or why it does not.
+pub(super) type Answers = Vec<(String, Result<StatusResponse>)>;
+
+/// Asks every region's node and prints.
+///
+/// # Errors
+/// No mesh runs here.
+pub(super) async fn run(args: &StatusArgs) -> Result<()> {
+    let mesh = Mesh::running(&args.mesh.data)?;
+    let answers = ask_all(&mesh).await;
+    if args.json {
+        out::json(&as_json(&mesh, &answers));
+    } else {
+        print(&mesh, &answers);
+    }
+    Ok(())
+}
+
+/// Asks every region's node.
+pub(super) async fn ask_all(mesh: &Mesh) -> Answers {
+    let mut answers = Vec::new();
+    for region in mesh.regions.keys() {
+        answers.push((region.clone(), of_node(mesh, region).await));
+    }
+    answers
+}
+
+/// What a region's node says.
+///
+/// # Errors
+/// It cannot be reached.
+pub(super) async fn of_node(mesh: &Mesh, region: &str) -> Result<StatusResponse> {
+    let mut node = client::node(mesh, region).await?;
+    let failed = node.failed();
+    Ok(node.client.status(request(StatusRequest {})).await.map_err(failed)?.into_inner())
+}
+
+/// What a region's gateway says.
+///
+/// # Errors
+/// It cannot be reached.
+pub(super) async fn of_gateway(mesh: &Mesh, region: &str) -> Result<StatusResponse> {
+    let mut gateway = client::gateway(mesh, region).await?;
+    let failed = gateway.failed();
+    Ok(gateway.client.status(request(StatusRequest {})).await.map_err(failed)?.into_inner())
+}
+
+/// Why the regions are not equal and quiet; none if they are.
+pub(super) fn disagreement(answers: &Answers) -> Option<String> {
+    let mut told = Vec::new();
+    for (region, answer) in answers {
+        match answer {
+            Ok(status) => told.push((region, status)),
+            Err(error) => return Some(error.to_string()),
+        }
+    }
+    let mut ends = BTreeMap::new();
+    for origin in told.iter().flat_map(|(_, status)| &status.origins) {
+        if let Some(end) = origin.log_end {
+            ends.insert((&origin.region, &origin.topic_id, origin.partition), end);
+        }
+    }
+    for (region, status) in &told {
+        if !status.ready {
+            let why = status.warnings.first().map_or("no reason given", String::as_str);
+            return Some(format!("{region} is not ready: {why}"));
+        }
+        for origin in &status.origins {
+            let end = ends.get(&(&origin.region, &origin.topic_id, origin.partition));
+            let behind = end.is_some_and(|end| origin.next < *end);
+            if behind || origin.proven_shards < status.shards {
+                return Some(format!("{region} lags behind {}", name(origin)));
+            }
+        }
+    }
+    let (_, first) = told.first()?;
+    let other = told.iter().find(|(_, status)| status.digest != first.digest);
+    other.map(|(region, _)| format!("the digest of {region} differs"))
+}
+
+fn name(origin: &OriginStatus) -> String {
+    format!("{}/{}/{}", origin.region, origin.source, origin.partition)
+}
+
+fn print(mesh: &Mesh, answers: &Answers) {
+    let head = ["region", "node", "gateway", "ready", "catalog", "panes", "digest"];
+    let mut table = out::table(head);
+    out::right(&mut table, &[5]);
+    for (region, answer) in answers {
+        let Some(processes) = mesh.regions.get(region) else { continue };
+        let [node, gateway] = pids(processes);
+        let row = match answer {
+            Ok(s) => [
+                if s.ready { "yes".into() } else { "no".into() },
+                s.generation.to_string(),
+                out::count(s.panes),
+                short(&s.digest),
+            ],
+            Err(_) => ["no answer".into(), "–".into(), "–".into(), "–".into()],
+        };
+        table.add_row([region.clone(), node, gateway].into_iter().chain(row));
+    }
+    out::line(table.to_string());
+    print_origins(answers);
+    for (region, answer) in answers {
+        match answer {
+            Ok(status) => {
+                status.warnings.iter().for_each(|w| out::line(format!("{region}: {w}")));
+                let failing = status.mirrors.iter().filter(|m| !m.error.is_empty());
+                failing.for_each(|m| out::line(format!("{region}: from {}: {}", m.from, m.error)));
+            }
+            Err(error) => out::line(format!("{region}: {error}")),
+        }
+    }
+    out::line(match disagreement(answers) {
+        None => "all regions are equal".to_owned(),
+        Some(why) => format!("the regions are not equal now: {why}"),
+    });
+}
+
+/// A line per origin and view: how far its own region has folded, and what the others have of it.
+fn print_origins(answers: &Answers) {
+    let head = ["origin", "view", "folded", "watermark"].into_iter();
+    let mut table = out::table(head.chain(answers.iter().map(|(region, _)| region.as_str())));
+    out::right(&mut table, &[2]);
+    let mut rows: BTreeMap<_, BTreeMap<&str, &OriginStatus>> = BTreeMap::new();
+    for (region, answer) in answers {
+        for origin in answer.iter().flat_map(|status| &status.origins) {
+            let key = (name(origin), &origin.topic_id, &origin.view, &origin.plan);
+            rows.entry(key).or_default().insert(region, origin);
+        }
+    }
+    for ((name, _, view, _), by_region) in &rows {
+        let owner = by_region.values().find(|o| o.log_end.is_some());
+        let Some(most) = owner.or_else(|| by_region.values().next()) else { continue };
+        let end = most.log_end.map_or_else(|| "?".into(), out::count);
+        let cells = answers.iter().map(|(region, _)| match by_region.get(region.as_str()) {
+            Some(o) => format!("{}, {}", o.state, out::age(o.age_ms)),
+            None => "–".into(),
+        });
+        let row = [
+            name.clone(),
+            (*view).clone(),
+            format!("{} of {end}", out::count(most.next)),
+            value::instant(most.watermark_ms),
+        ];
+        table.add_row(row.into_iter().chain(cells));
+    }
+    out::line(table.to_string());
+}
+
+fn pids(region: &Region) -> [String; 2] {
+    [region.node.pid, region.gateway.pid]
+        .map(|pid| pid.map_or_else(|| "stopped".into(), |pid| pid.to_string()))
+}
+
+/// Enough of a digest to compare by eye.
+pub(super) fn short(digest: &str) -> String {
+    digest.get(..12).unwrap_or(digest).to_owned()
+}
+
+fn as_json(mesh: &Mesh, answers: &Answers) -> Json {
+    let mut regions = serde_json::Map::new();
+    for (region, answer) in answers {
+        let mut of = match answer {
+            Ok(status) => region_json(status),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        of["processes"] = mesh.regions.get(region).map_or(Json::Null, |r| json!(r));
+        regions.insert(region.clone(), of);
+    }
+    let why = disagreement(answers);
+    json!({ "equal": why.is_none(), "why_not": why, "regions": regions })
+}
+
+fn region_json(status: &StatusResponse) -> Json {
+    let folded: BTreeMap<_, _> = status.folded.iter().collect();
+    let folded: serde_json::Map<String, Json> = folded
+        .into_iter()
+        .map(|(source, n)| {
+            let counts = json!({
+                "folded": n.folded, "skipped": n.skipped, "repeated": n.repeated,
+                "dead_lettered": n.dead_lettered, "late": n.late,
+            });
+            (source.clone(), counts)
+        })
+        .collect();
+    let mirrors: Vec<Json> = status
+        .mirrors
+        .iter()
+        .map(|m| json!({ "from": m.from, "error": m.error, "records": m.records, "lag": m.lag }))
+        .collect();
+    json!({
+        "ready": status.ready,
+        "generation": status.generation,
+        "shards": status.shards,
+        "panes": status.panes,
+        "digest": status.digest,
+        "warnings": status.warnings,
+        "folded": folded,
+        "mirrors": mirrors,
+        "origins": status.origins.iter().map(origin_json).collect::<Vec<_>>(),
+    })
+}
+
+fn origin_json(origin: &OriginStatus) -> Json {
+    json!({
+        "region": origin.region,
+        "source": origin.source,
+        "topic_id": origin.topic_id,
+        "partition": origin.partition,
+        "view": origin.view,
+        "plan": origin.plan,
+        "next": origin.next,
+        "log_end": origin.log_end,
+        "watermark": origin.watermark_ms.map(clock::format_timestamp),
+        "complete_to": clock::format_timestamp(origin.complete_to_ms),
+        "age_ms": origin.age_ms,
+        "digest": origin.digest,
+        "proven_shards": origin.proven_shards,
+        "panes": origin.panes,
+        "state": origin.state,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::CliError;
+
+    fn status(digest: &str, next: u64, log_end: Option<u64>) -> StatusResponse {
+        let origin = OriginStatus {
+            region: "ewr".into(),
+            next,
+            log_end,
+            proven_shards: 2,
+            ..OriginStatus::default()
+        };
+        StatusResponse {
+            ready: true,
+            shards: 2,
+            digest: digest.into(),
+            origins: vec![origin],
+            ..StatusResponse::default()
+        }
+    }
+
+    fn answers(a: StatusResponse, b: StatusResponse) -> Answers {
+        vec![("ewr".into(), Ok(a)), ("jfk".into(), Ok(b))]
+    }
+
+    #[test]
+    fn equal_and_quiet_is_agreement() {
+        let same = answers(status("d", 9, Some(9)), status("d", 9, None));
+        assert_eq!(disagreement(&same), None);
+    }
+
+    #[test]
+    fn whatever_is_not_equal_and_quiet_is_named() {
+        let lags = answers(status("d", 9, Some(9)), status("d", 8, None));
+        assert!(disagreement(&lags).unwrap().contains("jfk lags behind ewr"));
+        let differs = answers(status("d", 9, Some(9)), status("e", 9, None));
+        assert!(disagreement(&differs).unwrap().contains("digest of jfk"));
+        let mut unproven = status("d", 9, None);
+        unproven.origins[0].proven_shards = 1;
+        assert!(disagreement(&answers(status("d", 9, Some(9)), unproven)).is_some());
+        let mut unready = status("d", 9, None);
+        unready.ready = false;
+        assert!(disagreement(&answers(unready, status("d", 9, Some(9)))).is_some());
+        let gone = vec![("ewr".to_owned(), Err(CliError::Usage("gone".into())))];
+        assert_eq!(disagreement(&gone).unwrap(), "gone");
+    }
+}

@@ -1,0 +1,178 @@
+//! `up`: runs a mesh on this machine until it is told to end.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use api::v1::StatusRequest;
+use clock::Env;
+
+use super::serve::told_to_end;
+use super::{apply, status};
+use crate::adapt::catalog::{self, Definitions};
+use crate::cli::UpArgs;
+use crate::client::{self, request};
+use crate::error::{CliError, Result};
+use crate::mesh::{Lock, Mesh};
+use crate::out;
+use crate::supervisor::{Layout, Supervision, supervise};
+
+/// How long every process has to come up, ms.
+const UP_MS: u64 = 60_000;
+/// How long what an earlier supervisor left behind has to end, ms.
+const LEFTOVERS_MS: u64 = 15_000;
+/// How often processes are asked, ms.
+const ASK_MS: u64 = 50;
+
+/// Starts two processes per region, applies the catalog, supervises.
+///
+/// # Errors
+/// The catalog, the directory, a port; a process that does not come up.
+pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
+    let mut end = pin!(told_to_end(args.exit_with_parent)?);
+    let definitions = catalog::compile(&args.catalog)?;
+    let data = &args.mesh.data;
+    std::fs::create_dir_all(data).map_err(CliError::file("make", data))?;
+    let lock = Lock::take(data)?;
+    let data = data.canonicalize().map_err(CliError::file("find", data))?;
+    let before = Mesh::read(&data)?;
+    if let Some(before) = &before {
+        leftovers_ended(before, &env).await?;
+    }
+    let layout = Layout {
+        mesh: definitions.project()?,
+        catalog: args.catalog.canonicalize().map_err(CliError::file("find", &args.catalog))?,
+        regions: args.regions.clone(),
+        data: data.clone(),
+        base_port: args.base_port,
+    };
+    let mesh = layout.settle(before.as_ref())?;
+    let (supervision, mesh, supervised) = supervise(env.clone(), data, mesh, lock).await?;
+    let mut supervised = pin!(supervised);
+    let outcome = tokio::select! {
+        outcome = &mut supervised => return outcome,
+        brought_up = bring_up(&mesh, &definitions, &env) => brought_up,
+        () = &mut end => {
+            return both(supervised, supervision.shutdown(false)).await;
+        }
+    };
+    if let Err(error) = outcome {
+        both(supervised, supervision.shutdown(false)).await?;
+        return Err(error);
+    }
+    let keep = async {
+        supervision.ready().await;
+        announce(args, &mesh);
+        end.await;
+        supervision.shutdown(false).await;
+        impatient(&supervision).await;
+    };
+    tokio::select! {
+        outcome = &mut supervised => outcome,
+        () = keep => supervised.await,
+    }
+}
+
+/// A second signal ends everything at once.
+async fn impatient(supervision: &Supervision) {
+    out::trouble("stopping; once more to kill");
+    if let Ok(again) = told_to_end(false) {
+        again.await;
+        supervision.shutdown(true).await;
+    }
+}
+
+async fn both<T>(supervised: impl Future<Output = T>, order: impl Future<Output = ()>) -> T {
+    let mut supervised = pin!(supervised);
+    tokio::select! {
+        outcome = &mut supervised => outcome,
+        () = order => supervised.await,
+    }
+}
+
+/// Waits for the processes, applies the catalog, waits until every region answers.
+async fn bring_up(mesh: &Mesh, definitions: &Definitions, env: &Arc<dyn Env>) -> Result<()> {
+    let spinner = out::spinner("starting");
+    let come_up = async {
+        for region in mesh.regions.keys() {
+            spinner.set_message(format!("waiting for the node of {region}"));
+            answers(mesh, region, env).await;
+        }
+        spinner.set_message("applying the catalog");
+        apply::apply(mesh, definitions, env).await?;
+        for region in mesh.regions.keys() {
+            spinner.set_message(format!("waiting for {region} to be ready"));
+            ready(mesh, region, env).await;
+        }
+        Ok(())
+    };
+    let outcome = clock::timeout(env, UP_MS, come_up).await;
+    let waited_for = spinner.message();
+    spinner.finish_and_clear();
+    outcome.unwrap_or_else(|_| {
+        Err(CliError::TooLate {
+            what: format!("still {waited_for}"),
+            seconds: UP_MS / 1_000,
+            hint: "the logs are in the data directory, DIR/REGION/node.log and gateway.log".into(),
+        })
+    })
+}
+
+async fn answers(mesh: &Mesh, region: &str, env: &Arc<dyn Env>) {
+    loop {
+        if let Ok(mut node) = client::node(mesh, region).await
+            && node.client.status(request(StatusRequest {})).await.is_ok()
+        {
+            return;
+        }
+        env.sleep_ms(ASK_MS).await;
+    }
+}
+
+/// Waits until a region's gateway answers that its node is ready.
+pub(super) async fn ready(mesh: &Mesh, region: &str, env: &Arc<dyn Env>) {
+    loop {
+        if status::of_gateway(mesh, region).await.is_ok_and(|status| status.ready) {
+            return;
+        }
+        env.sleep_ms(ASK_MS).await;
+    }
+}
+
+/// Waits until the processes of a supervisor that was killed have noticed.
+async fn leftovers_ended(before: &Mesh, env: &Arc<dyn Env>) -> Result<()> {
+    let pids = before.regions.values().flat_map(|r| [r.node.pid, r.gateway.pid]).flatten();
+    let pids: Vec<u32> = pids.collect();
+    let ended = async {
+        while pids.iter().any(|pid| is_meridian(*pid)) {
+            env.sleep_ms(ASK_MS).await;
+        }
+    };
+    clock::timeout(env, LEFTOVERS_MS, ended).await.map_err(|_| CliError::TooLate {
+        what: "processes of an earlier `up` still run".into(),
+        seconds: LEFTOVERS_MS / 1_000,
+        hint: format!("end them: kill {}", join(&pids)),
+    })
+}
+
+/// Whether that process is one of ours; a number is given away again.
+fn is_meridian(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.windows(b"--exit-with-parent".len()).any(|w| w == b"--exit-with-parent")
+}
+
+fn join(pids: &[u32]) -> String {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    pids.join(" ")
+}
+
+fn announce(args: &UpArgs, mesh: &Mesh) {
+    let mut table = out::table(["region", "HTTP (Feast)", "gRPC", "metrics", "node"]);
+    for (name, region) in &mesh.regions {
+        let gateway = &region.gateway;
+        table.add_row([name, &gateway.http, &gateway.grpc, &gateway.metrics, &region.node.grpc]);
+    }
+    out::line(table.to_string());
+    let data = args.mesh.data.display();
+    out::line(format!("mesh '{}' is up; {data}/mesh.json says what runs where", mesh.mesh));
+    out::line(format!("Ctrl-C or `meridian down --data {data}` stops it"));
+}

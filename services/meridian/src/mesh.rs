@@ -1,0 +1,204 @@
+//! `DIR/mesh.json`: what runs where. Written by `up`, read by every other command.
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{CliError, Result};
+
+/// A mesh on this machine. Regions are in the order of `--regions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mesh {
+    /// The project of its catalog: a directory holds one mesh for good.
+    pub(crate) mesh: String,
+    /// The catalog that `up` was started with.
+    pub(crate) catalog: PathBuf,
+    /// Who supervises it; none when it is down.
+    pub(crate) supervisor: Option<Supervisor>,
+    /// By region.
+    pub(crate) regions: IndexMap<String, Region>,
+}
+
+/// The `up` that supervises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Supervisor {
+    pub(crate) pid: u32,
+    /// Where it takes commands: a loopback address, one JSON object a line.
+    pub(crate) control: String,
+    /// Whether the catalog is applied and every region answers.
+    pub(crate) ready: bool,
+}
+
+/// The two processes of a region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Region {
+    pub(crate) node: NodeProcess,
+    pub(crate) gateway: GatewayProcess,
+}
+
+/// A node process. Addresses are URLs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeProcess {
+    /// None while it does not run.
+    pub(crate) pid: Option<u32>,
+    pub(crate) grpc: String,
+}
+
+/// A gateway process. Addresses are URLs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GatewayProcess {
+    /// None while it does not run.
+    pub(crate) pid: Option<u32>,
+    pub(crate) http: String,
+    pub(crate) grpc: String,
+    pub(crate) metrics: String,
+}
+
+impl Mesh {
+    /// Where it is kept.
+    pub(crate) fn file(data: &Path) -> PathBuf {
+        data.join("mesh.json")
+    }
+
+    /// Reads it; none if there is none.
+    ///
+    /// # Errors
+    /// An unreadable file, or one that is not a mesh.json that this version knows.
+    pub(crate) fn read(data: &Path) -> Result<Option<Self>> {
+        let path = Self::file(data);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(CliError::file("read", &path)(e)),
+        };
+        let mesh = serde_json::from_slice(&text).map_err(|e| CliError::OtherMesh {
+            data: path,
+            what: format!("not a mesh.json of this version of meridian ({e})"),
+        })?;
+        Ok(Some(mesh))
+    }
+
+    /// The mesh that runs in `data`.
+    ///
+    /// # Errors
+    /// [`CliError::NoMesh`] when none does, for what is known without asking it.
+    pub(crate) fn running(data: &Path) -> Result<Self> {
+        let mesh = Self::read(data)?.filter(Self::is_supervised);
+        mesh.ok_or_else(|| CliError::NoMesh { data: data.to_owned() })
+    }
+
+    /// Whether the supervisor that is written down still takes commands.
+    pub(crate) fn is_supervised(&self) -> bool {
+        self.supervisor.as_ref().is_some_and(|s| std::net::TcpStream::connect(&s.control).is_ok())
+    }
+
+    /// Replaces the file as a whole, so that readers never see half of it.
+    ///
+    /// # Errors
+    /// The directory cannot be written to.
+    pub(crate) fn write(&self, data: &Path) -> Result<()> {
+        let path = Self::file(data);
+        let next = data.join("mesh.json.next");
+        let write = || -> std::io::Result<()> {
+            let mut text = serde_json::to_vec_pretty(self)?;
+            text.push(b'\n');
+            std::fs::File::create(&next)?.write_all(&text)?;
+            std::fs::rename(&next, &path)
+        };
+        write().map_err(CliError::file("write", &path))
+    }
+
+    /// The region of that name.
+    ///
+    /// # Errors
+    /// There is none; says which there are.
+    pub(crate) fn region(&self, name: &str) -> Result<&Region> {
+        self.regions.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.regions.keys().map(String::as_str).collect();
+            CliError::Usage(format!("no region '{name}': this mesh has {}", known.join(", ")))
+        })
+    }
+}
+
+/// Held for as long as a supervisor runs; the system lets go of it however the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: std::fs::File,
+}
+
+impl Lock {
+    /// Takes the directory for this process.
+    ///
+    /// # Errors
+    /// [`CliError::AlreadyUp`] when another process has it.
+    pub(crate) fn take(data: &Path) -> Result<Self> {
+        let path = data.join("lock");
+        let file = std::fs::File::create(&path).map_err(CliError::file("write", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(CliError::AlreadyUp { data: data.to_owned() })
+            }
+            Err(std::fs::TryLockError::Error(e)) => Err(CliError::file("lock", &path)(e)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Mesh {
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let region = |n: u16| Region {
+            node: NodeProcess { pid: Some(7), grpc: url(n) },
+            gateway: GatewayProcess {
+                pid: None,
+                http: url(n + 2),
+                grpc: url(n + 3),
+                metrics: url(n + 4),
+            },
+        };
+        Mesh {
+            mesh: "nyc".into(),
+            catalog: "catalog".into(),
+            supervisor: None,
+            regions: [("lga".to_owned(), region(1)), ("ewr".to_owned(), region(11))].into(),
+        }
+    }
+
+    #[test]
+    fn survives_a_round_trip_in_the_order_of_its_regions() {
+        let dir = tempfile::tempdir().unwrap();
+        sample().write(dir.path()).unwrap();
+        let read = Mesh::read(dir.path()).unwrap().unwrap();
+        assert_eq!(read, sample());
+        assert!(read.regions.keys().eq(["lga", "ewr"]));
+    }
+
+    #[test]
+    fn is_what_scripts_expect() {
+        let json = serde_json::to_value(sample()).unwrap();
+        assert_eq!(json["regions"]["lga"]["node"]["pid"], 7);
+        assert_eq!(json["regions"]["lga"]["gateway"]["http"], "http://127.0.0.1:3");
+    }
+
+    #[test]
+    fn a_directory_has_one_supervisor() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(CliError::AlreadyUp { .. })));
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn rubbish_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(Mesh::file(dir.path()), "{").unwrap();
+        let error = Mesh::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("mesh.json") && !error.contains('\n'), "{error}");
+    }
+}

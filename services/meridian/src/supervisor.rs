@@ -1,0 +1,47 @@
+//! Keeps a mesh running: two processes per region, restarted when they die, stopped when asked.
+
+mod child;
+mod control;
+mod keeper;
+mod layout;
+mod run;
+
+use control::Reply;
+pub(crate) use control::{Request, Verb, ask};
+pub(crate) use layout::{Layout, socket};
+pub(crate) use run::{Supervision, supervise};
+
+/// Which of a region's two processes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Folds, replicates and serves.
+    Node,
+    /// The front door.
+    Gateway,
+}
+
+impl Role {
+    /// As commands and files name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// One process of the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ProcessId {
+    pub(crate) region: String,
+    pub(crate) role: Role,
+}
+
+impl std::fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.role.name(), self.region)
+    }
+}

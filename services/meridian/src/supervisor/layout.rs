@@ -1,0 +1,278 @@
+//! What a mesh on this machine looks like on disk and on loopback, before anything is started.
+//!
+//! Ports are picked at the first start and written down: peers and clients find a process where it
+//! was before it died.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::child::Recipe;
+use super::{ProcessId, Role};
+use crate::adapt;
+use crate::error::{CliError, Result};
+use crate::mesh::{GatewayProcess, Mesh, NodeProcess, Region};
+
+/// The longest name of a region; topics and directories carry it.
+const REGION_BYTES: usize = 32;
+/// Most regions on one machine.
+const REGIONS: usize = 16;
+/// Picked ports lie this far above the first gateway's, below those the system gives to clients.
+const PICK_ABOVE: u16 = 1_000;
+
+/// What `up` was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// The catalog's project.
+    pub(crate) mesh: String,
+    pub(crate) catalog: PathBuf,
+    pub(crate) regions: Vec<String>,
+    pub(crate) data: PathBuf,
+    pub(crate) base_port: u16,
+}
+
+impl Layout {
+    /// Where everything will be, given where it was, if there was anything.
+    ///
+    /// # Errors
+    /// Names that cannot be regions; a directory of another mesh; a port in use.
+    pub(crate) fn settle(&self, before: Option<&Mesh>) -> Result<Mesh> {
+        check_regions(&self.regions)?;
+        if let Some(before) = before {
+            self.check_same(before)?;
+        }
+        let mut ports = Ports::above(self.base_port);
+        let mut regions = IndexMap::new();
+        for (index, name) in self.regions.iter().enumerate() {
+            let before = before.and_then(|m| m.regions.get(name));
+            let http = self.http_port(index, name, before, &mut ports)?;
+            let mut keep = |url: Option<&String>| ports.keep(url).map(local_url);
+            let region = Region {
+                node: NodeProcess { pid: None, grpc: keep(before.map(|r| &r.node.grpc))? },
+                gateway: GatewayProcess {
+                    pid: None,
+                    http: local_url(http),
+                    grpc: keep(before.map(|r| &r.gateway.grpc))?,
+                    metrics: keep(before.map(|r| &r.gateway.metrics))?,
+                },
+            };
+            regions.insert(name.clone(), region);
+        }
+        let catalog = self.catalog.clone();
+        Ok(Mesh { mesh: self.mesh.clone(), catalog, supervisor: None, regions })
+    }
+
+    fn http_port(
+        &self,
+        index: usize,
+        name: &str,
+        before: Option<&Region>,
+        ports: &mut Ports,
+    ) -> Result<u16> {
+        if self.base_port == 0 {
+            return ports.keep(before.map(|r| &r.gateway.http));
+        }
+        let past_the_end = || CliError::Usage("--base-port: too high for this many regions".into());
+        let port = u16::try_from(index).ok().and_then(|i| self.base_port.checked_add(i));
+        let port = port.ok_or_else(past_the_end)?;
+        if !ports.take(port) {
+            return Err(CliError::PortInUse { port, of: format!("HTTP of {name}'s gateway") });
+        }
+        Ok(port)
+    }
+
+    fn check_same(&self, before: &Mesh) -> Result<()> {
+        let other = |what| Err(CliError::OtherMesh { data: self.data.clone(), what });
+        if before.mesh != self.mesh {
+            return other(format!(
+                "holds the mesh of project '{}', and the catalog is of project '{}': give another --data",
+                before.mesh, self.mesh
+            ));
+        }
+        let had: Vec<&String> = before.regions.keys().collect();
+        if had.len() != self.regions.len() || had.iter().any(|r| !self.regions.contains(r)) {
+            let had: Vec<&str> = had.into_iter().map(String::as_str).collect();
+            return other(format!(
+                "holds a mesh of the regions {}, not {}: give the same --regions or another --data",
+                had.join(","),
+                self.regions.join(",")
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Makes the directories and the settings of every process; says how to start each.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe)>> {
+    let mut recipes = Vec::new();
+    for region in mesh.regions.keys() {
+        let dir = data.join(region);
+        std::fs::create_dir_all(&dir).map_err(CliError::file("make", &dir))?;
+        for role in [Role::Node, Role::Gateway] {
+            let yaml = match role {
+                Role::Node => adapt::node::settings(data, mesh, region)?,
+                Role::Gateway => adapt::gateway::settings(mesh, region)?,
+            };
+            let config = dir.join(format!("{}.yaml", role.name()));
+            std::fs::write(&config, yaml).map_err(CliError::file("write", &config))?;
+            let log = dir.join(format!("{}.log", role.name()));
+            let id = ProcessId { region: region.clone(), role };
+            recipes.push((id, Recipe { command: role.name(), config, log }));
+        }
+    }
+    Ok(recipes)
+}
+
+fn check_regions(regions: &[String]) -> Result<()> {
+    let refuse = |why: String| Err(CliError::Usage(format!("--regions: {why}")));
+    if regions.len() > REGIONS {
+        return refuse(format!("at most {REGIONS} regions run on one machine"));
+    }
+    for (index, name) in regions.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > REGION_BYTES || !name.chars().all(plain) {
+            return refuse(format!(
+                "'{name}' is no name for a region: use a-z, 0-9, - and _, at most {REGION_BYTES}"
+            ));
+        }
+        if regions[..index].contains(name) {
+            return refuse(format!("'{name}' is there twice"));
+        }
+    }
+    Ok(())
+}
+
+fn local_url(port: u16) -> String {
+    format!("http://{}", SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// The socket address in a URL that [`local_url`] made.
+///
+/// # Errors
+/// The URL is something else: the file that it came from was edited.
+pub(crate) fn socket(url: &str) -> Result<SocketAddr> {
+    let address = url.strip_prefix("http://").and_then(|a| a.parse().ok());
+    address.ok_or_else(|| CliError::Usage(format!("mesh.json: '{url}' is not http://ADDRESS:PORT")))
+}
+
+/// Hands out free ports, each once; holds them until all are handed out.
+struct Ports {
+    next: u16,
+    held: Vec<TcpListener>,
+}
+
+impl Ports {
+    fn above(base_port: u16) -> Self {
+        Self {
+            next: base_port.checked_add(PICK_ABOVE).filter(|_| base_port != 0).unwrap_or(0),
+            held: Vec::new(),
+        }
+    }
+
+    /// Whether the port was free; it is held now.
+    fn take(&mut self, port: u16) -> bool {
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        bound.map(|listener| self.held.push(listener)).is_ok()
+    }
+
+    /// The port of this URL if it is still free, else another one.
+    fn keep(&mut self, url: Option<&String>) -> Result<u16> {
+        let before = url.and_then(|url| socket(url).ok()).map(|address| address.port());
+        match before.filter(|port| self.take(*port)) {
+            Some(port) => Ok(port),
+            None => self.pick(),
+        }
+    }
+
+    fn pick(&mut self) -> Result<u16> {
+        loop {
+            if self.next == 0 {
+                let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+                let any = any.map_err(CliError::file("find a free port on", "127.0.0.1"))?;
+                let port = any.local_addr().map_err(CliError::file("read", "127.0.0.1"))?.port();
+                self.held.push(any);
+                return Ok(port);
+            }
+            let port = self.next;
+            self.next = self.next.wrapping_add(1);
+            if self.take(port) {
+                return Ok(port);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout {
+            mesh: "nyc".into(),
+            catalog: "c".into(),
+            regions: vec!["ewr".into(), "jfk".into()],
+            data: "d".into(),
+            base_port: 0,
+        }
+    }
+
+    fn message(result: Result<Mesh>) -> String {
+        let message = result.unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    }
+
+    #[test]
+    fn every_process_has_its_own_ports_and_keeps_them() {
+        let mesh = layout().settle(None).unwrap();
+        let all = |mesh: &Mesh| -> Vec<String> {
+            let urls = mesh
+                .regions
+                .values()
+                .flat_map(|r| [&r.node.grpc, &r.gateway.http, &r.gateway.grpc, &r.gateway.metrics]);
+            urls.cloned().collect()
+        };
+        let mut distinct = all(&mesh);
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 8);
+        assert_eq!(all(&layout().settle(Some(&mesh)).unwrap()), all(&mesh));
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let message = message(Layout { base_port: port, ..layout() }.settle(None));
+        assert!(
+            message.contains(&port.to_string()) && message.contains("--base-port"),
+            "{message}"
+        );
+        assert!(message.contains("ewr"), "{message}");
+    }
+
+    #[test]
+    fn a_directory_of_another_mesh_is_refused() {
+        let before = layout().settle(None).unwrap();
+        let fraud = Layout { mesh: "fraud".into(), ..layout() };
+        assert!(message(fraud.settle(Some(&before))).contains("'nyc'"));
+        let other = Layout { regions: vec!["ewr".into(), "lga".into()], ..layout() };
+        assert!(message(other.settle(Some(&before))).contains("ewr,jfk"));
+        let fewer = Layout { regions: vec!["ewr".into()], ..layout() };
+        assert!(message(fewer.settle(Some(&before))).contains("--regions"));
+    }
+
+    #[test]
+    fn regions_have_plain_names() {
+        for bad in ["", "e.wr", "EWR", "e/wr", "ewr ", "é"] {
+            let bad = Layout { regions: vec![bad.into()], ..layout() };
+            assert!(message(bad.settle(None)).contains("no name for a region"));
+        }
+        let twice = Layout { regions: vec!["a".into(), "a".into()], ..layout() };
+        assert!(message(twice.settle(None)).contains("twice"));
+    }
+}
