@@ -4,6 +4,7 @@
 //! brokers, which survive the processes that [`sim`] kills. Production code never depends on this
 //! crate.
 
+pub mod departures;
 pub mod memory_log;
 pub mod sim;
 

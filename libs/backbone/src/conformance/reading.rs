@@ -89,10 +89,8 @@ async fn tail_turns(bench: Bench) -> Checked {
     let topic = bench.topic(3).await?;
     let partitions: Vec<_> = (0..3).map(|i| Partition::new(Arc::clone(&topic), i)).collect();
     for (partition, count) in partitions.iter().zip([200, 3, 3]) {
-        bench.log.append(partition, numbered("v", count)).await?;
-    }
-    for partition in &partitions {
-        while bench.visible(partition).await?.len() < 3 {}
+        let offsets = bench.log.append(partition, numbered("v", count)).await?;
+        bench.committed(partition, offsets[count - 1] + 1).await?;
     }
     let from = partitions.iter().map(|partition| (partition.clone(), 0)).collect();
     let mut tail = bench.log.tail(from).await?;
