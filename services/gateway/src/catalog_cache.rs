@@ -1,0 +1,41 @@
+//! The catalog as this gateway last heard of it, from whichever region. It only grows, so that
+//! whatever a region says can be taken in, in any order, and nothing is lost when a node is.
+
+use std::sync::Arc;
+
+use api::node::v1::CatalogEntry;
+use arc_swap::ArcSwap;
+use catalog::Catalog;
+use parking_lot::Mutex;
+
+/// The newest catalog; readers never wait.
+#[derive(Debug, Default)]
+pub(crate) struct CatalogCache {
+    current: ArcSwap<Catalog>,
+    writing: Mutex<()>,
+}
+
+impl CatalogCache {
+    /// As it is now.
+    pub(crate) fn now(&self) -> Arc<Catalog> {
+        self.current.load_full()
+    }
+
+    /// Takes in what a node has; says what it could not take.
+    pub(crate) fn take(&self, entries: &[CatalogEntry]) {
+        let _writing = self.writing.lock();
+        let mut next = Catalog::clone(&self.now());
+        let mut grew = false;
+        for entry in entries {
+            match next.insert(&entry.key, &entry.value) {
+                Ok(new) => grew |= new,
+                Err(error) => tracing::warn!(%error, "a catalog entry is left out"),
+            }
+        }
+        if grew {
+            // Indexed here, so that no request waits for it.
+            tracing::info!(generation = next.generation(), views = next.views().len(), "catalog");
+            self.current.store(Arc::new(next));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `meridian.node.v1.Node` for other regions' gateways: what they ask is passed to this region's
+//! node, and never further, so that no request can go round in circles.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::node::v1 as node;
+use api::node::v1::node_server::Node;
+use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Replies;
+use crate::door::Door;
+
+/// A watcher is told at least this often, changed or not.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// The node of this region, seen through its gateway.
+pub(crate) struct Relay {
+    door: Arc<Door>,
+}
+
+impl Relay {
+    pub(crate) fn new(door: Arc<Door>) -> Self {
+        Self { door }
+    }
+
+    fn refuse<T>(&self, call: &str) -> Result<Response<T>, Status> {
+        let region = &self.door.config.region;
+        Err(Status::unimplemented(format!(
+            "{call} is not relayed; ask the node of {region} itself"
+        )))
+    }
+}
+
+#[tonic::async_trait]
+impl Node for Relay {
+    async fn read(
+        &self,
+        request: Request<node::ReadRequest>,
+    ) -> Result<Response<node::ReadResponse>, Status> {
+        self.door.regions.own().client.clone().read(request.into_inner()).await
+    }
+
+    async fn explain(
+        &self,
+        request: Request<node::ExplainRequest>,
+    ) -> Result<Response<ExplainResponse>, Status> {
+        self.door.regions.own().client.clone().explain(request.into_inner()).await
+    }
+
+    /// From what the gateway knows: it does so when its node is down.
+    async fn catalog(
+        &self,
+        request: Request<node::CatalogRequest>,
+    ) -> Result<Response<node::CatalogResponse>, Status> {
+        let catalog = self.door.catalog.now();
+        let generation = catalog.generation();
+        let entry = |(key, value): (&[u8], &bytes::Bytes)| node::CatalogEntry {
+            key: bytes::Bytes::copy_from_slice(key),
+            value: value.clone(),
+        };
+        let known = request.into_inner().known_generation == generation;
+        let entries = if known { Vec::new() } else { catalog.entries().map(entry).collect() };
+        Ok(Response::new(node::CatalogResponse { generation, entries }))
+    }
+
+    type WatchStream = Replies<node::Health>;
+
+    async fn watch(
+        &self,
+        _: Request<node::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let door = self.door.clone();
+        let health = door.regions.own().watch();
+        let told =
+            futures::stream::unfold((door, health, true), async |(door, mut health, first)| {
+                if !first {
+                    let wait =
+                        clock::timeout(&door.env, WATCH.as_millis() as u64, health.changed());
+                    // An error is the gateway's end: it closes the stream by itself.
+                    if let Ok(Err(_)) = wait.await {
+                        return None;
+                    }
+                }
+                let now = health.borrow_and_update().clone();
+                let said =
+                    now.map_or_else(|| unknown(&door), |health| node::Health::clone(&health));
+                Some((Ok(said), (door, health, false)))
+            });
+        Ok(Response::new(Box::pin(told)))
+    }
+
+    type AppendStream = Replies<node::AppendResponse>;
+
+    async fn append(
+        &self,
+        _: Request<Streaming<node::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        self.refuse("Append")
+    }
+
+    async fn define(
+        &self,
+        _: Request<node::DefineRequest>,
+    ) -> Result<Response<node::DefineResponse>, Status> {
+        self.refuse("Define")
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.refuse("Status")
+    }
+
+    type DeadLettersStream = Replies<node::DeadLetter>;
+
+    async fn dead_letters(
+        &self,
+        _: Request<node::DeadLettersRequest>,
+    ) -> Result<Response<Self::DeadLettersStream>, Status> {
+        self.refuse("DeadLetters")
+    }
+}
+
+fn unknown(door: &Door) -> node::Health {
+    node::Health {
+        region: door.config.region.to_string(),
+        generation: door.catalog.now().generation(),
+        reason: "the gateway does not hear the node".into(),
+        ..node::Health::default()
+    }
+}

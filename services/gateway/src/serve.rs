@@ -1,0 +1,203 @@
+//! The gateway's edges: three listeners over one door.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::node::v1::node_server::NodeServer;
+use api::v1::mesh_server::MeshServer;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use clock::Env;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use telemetry::{Metrics, MetricsError};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tonic::transport::server::TcpIncoming;
+
+use crate::catalog_cache::CatalogCache;
+use crate::config::Config;
+use crate::door::Door;
+use crate::grpc::{MeshService, Relay};
+use crate::http;
+use crate::metrics::Instruments;
+use crate::regions::Regions;
+
+/// A request names at most a few thousand entities or events.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// Streams that others hold open do not keep a gateway from ending.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a gateway did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The configuration is not what it should be.
+    #[error("the gateway's configuration: {0}")]
+    Config(String),
+    /// Somebody else listens there.
+    #[error("cannot listen on {address}: {cause}; stop what uses the port, or configure another")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Metrics could not be set up.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// HTTP ended with an error.
+    #[error("serving HTTP ended: {0}")]
+    Http(#[from] std::io::Error),
+    /// gRPC ended with an error.
+    #[error("serving gRPC ended: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    /// The reflection service could not be built.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// Feast's HTTP protocol.
+    pub http: SocketAddr,
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// `/metrics`.
+    pub metrics: SocketAddr,
+}
+
+/// A gateway whose ports are bound.
+pub struct Gateway {
+    door: Arc<Door>,
+    metrics: Metrics,
+    listeners: [TcpListener; 3],
+    addresses: Addresses,
+}
+
+type Stop = Shared<BoxFuture<'static, ()>>;
+
+impl Gateway {
+    /// Binds all ports, and starts to watch the regions; none of them needs to be up.
+    ///
+    /// # Errors
+    /// The configuration, or a port in use.
+    pub async fn bind(config: Config, env: Arc<dyn Env>) -> Result<Self, GatewayError> {
+        config.check()?;
+        let listeners =
+            [bind(config.http).await?, bind(config.grpc).await?, bind(config.metrics).await?];
+        let addresses = Addresses {
+            http: listeners[0].local_addr()?,
+            grpc: listeners[1].local_addr()?,
+            metrics: listeners[2].local_addr()?,
+        };
+        let metrics = Metrics::new()?;
+        let catalog = Arc::new(CatalogCache::default());
+        let door = Door {
+            regions: Regions::start(&config, &env, &catalog)?,
+            instruments: Instruments::new(&metrics.meter("gateway"), catalog.clone()),
+            slots: Semaphore::new(config.max_in_flight),
+            catalog,
+            env,
+            config,
+        };
+        Ok(Self { door: Arc::new(door), metrics, listeners, addresses })
+    }
+
+    /// Where it listens; ports that were 0 are known here.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Serves until `shutdown` completes.
+    ///
+    /// # Errors
+    /// A listener failed.
+    pub async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), GatewayError> {
+        let stop: Stop = shutdown.boxed().shared();
+        let [http, grpc, metrics] = self.listeners;
+        let serving = async {
+            tokio::try_join!(
+                serve_http(http, http::router(self.door.clone()), stop.clone()),
+                serve_grpc(grpc, self.door.clone(), stop.clone()),
+                serve_http(metrics, metrics_router(self.metrics), stop.clone()),
+            )
+        };
+        let ending = async {
+            stop.clone().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => served.map(|_| ()),
+            () = ending => Ok(()),
+        }
+    }
+}
+
+/// Binds and serves a gateway until `shutdown` completes.
+///
+/// # Errors
+/// See [`Gateway::bind`] and [`Gateway::serve`].
+pub async fn run(
+    config: Config,
+    env: Arc<dyn Env>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), GatewayError> {
+    let gateway = Gateway::bind(config, env).await?;
+    let Addresses { http, grpc, metrics } = gateway.addresses();
+    tracing::info!(%http, %grpc, %metrics, "gateway");
+    gateway.serve(shutdown).await
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
+    TcpListener::bind(address).await.map_err(|cause| GatewayError::Listen { address, cause })
+}
+
+async fn serve_http(listener: TcpListener, router: Router, stop: Stop) -> Result<(), GatewayError> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's delay");
+        }
+    });
+    Ok(axum::serve(listener, router).with_graceful_shutdown(stop).await?)
+}
+
+async fn serve_grpc(
+    listener: TcpListener,
+    door: Arc<Door>,
+    stop: Stop,
+) -> Result<(), GatewayError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(api::DESCRIPTORS)
+        .build_v1()?;
+    let mesh = MeshServer::new(MeshService::new(door.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let relay = NodeServer::new(Relay::new(door))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    tonic::transport::Server::builder()
+        .add_service(mesh)
+        .add_service(relay)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await?;
+    Ok(())
+}
+
+fn metrics_router(metrics: Metrics) -> Router {
+    let metrics = Arc::new(metrics);
+    let text = move || {
+        let text = metrics.text();
+        let failed = |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+        std::future::ready(text.map_err(failed))
+    };
+    Router::new().route("/metrics", get(text))
+}
