@@ -69,6 +69,7 @@ async fn old_batches_go_by_age_and_by_size() {
 enum Step {
     Append(Vec<(u8, bool)>),
     Maintain,
+    Compact,
     Read(usize),
     Advance(i64),
     Reopen,
@@ -78,7 +79,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let records = proptest::collection::vec((0u8..8, proptest::bool::weighted(0.2)), 1..60);
     let step = prop_oneof![
         8 => records.prop_map(Step::Append),
-        3 => Just(Step::Maintain),
+        2 => Just(Step::Maintain),
+        2 => Just(Step::Compact),
         4 => (1usize..200).prop_map(Step::Read),
         2 => (1i64..40).prop_map(Step::Advance),
         1 => Just(Step::Reopen),
@@ -160,6 +162,7 @@ async fn run(steps: Vec<Step>) {
                 assert_eq!(offsets[0], first as u64);
             }
             Step::Maintain => log.maintain().await.unwrap(),
+            Step::Compact => log.compact(&t).await.unwrap(),
             Step::Advance(ms) => {
                 env.advance(ms);
                 model.now_ms += ms;
@@ -223,7 +226,8 @@ async fn tails_run_through_compaction() {
     const ROUNDS: u64 = 300;
     const KEYS: u64 = 40;
     let dir = tempfile::tempdir().unwrap();
-    let log = LocalLog::open(dir.path(), SystemEnv::shared(), from_disk()).unwrap();
+    let options = LogOptions { compaction_keys: 1_000, ..from_disk() };
+    let log = LocalLog::open(dir.path(), SystemEnv::shared(), options).unwrap();
     log.ensure(&spec("t", 1, Retention::Compact { null_ms: i64::MAX })).await.unwrap();
     let t = Partition::new("t", 0);
     let tail = |log: Arc<LocalLog>, max: usize| {
@@ -245,19 +249,22 @@ async fn tails_run_through_compaction() {
             values
         })
     };
+    let last = format!("{:06}", ROUNDS - 1);
     let tails = [7, 100, 10_000].map(|max| tail(log.clone(), max));
     for round in 0..ROUNDS {
         let value = format!("{round:06}");
-        let records = (0..KEYS).map(|key| record(&format!("{key}"), &value)).collect();
+        let mut records: Vec<_> = (1..KEYS).map(|key| record(&format!("{key}"), &value)).collect();
+        // Nothing replaces this one, so nobody may miss it.
+        records.push(record(&format!("once {round}"), &last));
         log.append(&t, records).await.unwrap();
-        if round % 10 == 0 {
-            log.maintain().await.unwrap();
+        if round % 4 == 0 {
+            log.compact(&t).await.unwrap();
         }
     }
-    let last = Some(format!("{:06}", ROUNDS - 1).into());
+    let last = Some(last.into());
     for tail in tails {
         let values = tokio::time::timeout(DEADLINE, tail).await.unwrap().unwrap();
-        assert_eq!(values.len() as u64, KEYS);
+        assert_eq!(values.len() as u64, KEYS - 1 + ROUNDS);
         assert!(values.values().all(|value| *value == last));
     }
 }
