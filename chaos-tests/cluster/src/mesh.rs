@@ -180,13 +180,13 @@ impl Mesh {
         Some((status, body.unwrap_or(Value::Null)))
     }
 
-    /// SIGKILLs a process of a region by the id in `mesh.json`; the supervisor restarts it.
-    pub fn kill(&self, region: &str, process: &str) {
+    /// SIGKILLs a process of a region by the id in `mesh.json`; the supervisor restarts it. False if
+    /// it was down from the last time.
+    pub fn kill(&self, region: &str, process: &str) -> bool {
         let mesh = self.describe().expect("mesh.json");
-        let pid = mesh["regions"][region][process]["pid"].as_i64().expect("a pid");
-        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
-        // It may be down from the last time.
-        _ = kill(pid, Signal::SIGKILL);
+        let pid = mesh["regions"][region][process]["pid"].as_i64();
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok());
+        pid.is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
     }
 
     /// Waits until every region has folded its log to the end, and all hold the same.

@@ -27,11 +27,17 @@ pub(crate) fn failure(error: &CliError) {
 fn render(error: &CliError, fancy: bool) -> String {
     let CliError::Catalog(errors) = error else { return format!("error: {error}") };
     let theme = if fancy { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
-    let mut text = format!("error: {error}");
+    let handler = GraphicalReportHandler::new_themed(theme);
+    let mut text = String::new();
     for error in errors.each() {
-        text.push('\n');
-        let _never_fails = handler.render_report(&mut text, error);
+        let mut snippet = String::new();
+        let _never_fails = handler.render_report(&mut snippet, error);
+        text.push_str(&format!("error: {error}\n"));
+        // Above the frame the handler says again, over several lines, what is wrong.
+        for line in snippet.lines().skip_while(|line| !line.contains('╭')) {
+            text.push_str(line);
+            text.push('\n');
+        }
     }
     text.truncate(text.trim_end().len());
     text
@@ -112,6 +118,25 @@ pub(crate) fn age(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapt::catalog;
+
+    #[test]
+    fn what_is_wrong_in_a_catalog_is_a_line_and_its_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.yaml");
+        std::fs::write(&path, "project: x\nentities:\n  a: {join_keyy: b}\n").unwrap();
+        let error = catalog::compile(dir.path()).unwrap_err();
+        let text = render(&error, false).replace(&path.display().to_string(), "c.yaml");
+        let expected = [
+            "error: c.yaml:3:7: unknown field `join_keyy`, expected one of join_key, join_keys",
+            "   ╭─[c.yaml:3:7]",
+            " 2 │ entities:",
+            " 3 │   a: {join_keyy: b}",
+            "   ·       ─────────",
+            "   ╰────",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn counts_are_grouped_by_thousands() {

@@ -17,6 +17,9 @@ const MAX_FILES: usize = 1_000;
 /// The mesh's name when its catalog names no project.
 const UNNAMED: &str = "meridian";
 
+/// Stands for the regions of a mesh that is not there yet.
+const ANY_REGION: &str = "any";
+
 /// A catalog that compiles, with its text, for saying where in it something is.
 #[derive(Debug)]
 pub(crate) struct Definitions {
@@ -159,7 +162,7 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Changes(catalog::Changes);
 
-/// Compares a catalog with what a mesh of these regions has.
+/// Compares a catalog with what a mesh of these regions has; no regions: as if it had one.
 ///
 /// # Errors
 /// A change that needs a new version, with its place.
@@ -168,7 +171,10 @@ pub(crate) fn changes(
     known: &Known,
     regions: &[String],
 ) -> Result<Changes> {
-    let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
+    let mut regions: Vec<&str> = regions.iter().map(String::as_str).collect();
+    if regions.is_empty() {
+        regions.push(ANY_REGION);
+    }
     let changes = catalog::changes(&definitions.compiled, &known.catalog, &regions);
     changes.map(Changes).map_err(|errors| CatalogErrors::new(&definitions.files, errors).into())
 }

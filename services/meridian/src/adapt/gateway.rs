@@ -50,10 +50,17 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
 /// Its settings, or its ports.
 pub(crate) async fn run(
     args: &GatewayArgs,
-    _env: Arc<dyn Env>,
+    env: Arc<dyn Env>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let (_path, _yaml) = super::read_settings(&args.run)?;
-    shutdown.await;
-    Ok(())
+    let (path, yaml) = super::read_settings(&args.run)?;
+    let failed = |error: gateway::GatewayError| super::failed(&path, &error);
+    let mut config = gateway::Config::from_yaml(&yaml).map_err(failed)?;
+    if let Some(grpc) = &args.run.grpc {
+        config.grpc = super::address("--grpc", grpc)?;
+    }
+    if let Some(http) = &args.http {
+        config.http = super::address("--http", http)?;
+    }
+    gateway::run(config, env, shutdown).await.map_err(failed)
 }

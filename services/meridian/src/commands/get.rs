@@ -46,6 +46,8 @@ fn ask(args: &GetArgs) -> Result<GetFeaturesRequest> {
     Ok(GetFeaturesRequest {
         entities: keys.map(|(key, value)| (key, ValueList { values: vec![value] })).collect(),
         options: Some(value::options(&args.read)?),
+        // Services may list features of one name in several views.
+        full_feature_names: true,
         ..GetFeaturesRequest::default()
     })
 }

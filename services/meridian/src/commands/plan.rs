@@ -2,7 +2,7 @@
 
 use crate::adapt::catalog::{self, Known};
 use crate::cli::CatalogArgs;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
 use crate::{client, out};
 
@@ -17,7 +17,9 @@ pub(super) async fn run(args: &CatalogArgs) -> Result<()> {
             let mut node = client::any_node(&mesh).await?;
             (Known::of(&mut node).await?, mesh.regions.keys().cloned().collect())
         }
-        Err(_) => (Known::nothing(), Vec::new()),
+        // No mesh runs: everything is new.
+        Err(CliError::NoMesh { .. }) => (Known::nothing(), Vec::new()),
+        Err(error) => return Err(error),
     };
     let changes = catalog::changes(&definitions, &known, &regions)?;
     changes.lines().iter().for_each(out::line);

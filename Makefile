@@ -1,0 +1,28 @@
+# Two commands matter to a newcomer: `make demo` and `make test`.
+CARGO := cargo
+PACKAGES := gcc libc6-dev python3 python3-venv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-feast bench lint setup
+
+help: ## What there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:
+	@scripts/setup $(PACKAGES)
+
+demo: setup ## Three regions, a month of departures, one region killed
+	$(CARGO) build --locked --release -p meridian
+	target/release/meridian demo departures --data .meridian/demo
+
+test: setup ## All tests
+	$(CARGO) test --locked --workspace
+
+bench: setup ## Benchmarks (criterion), then January twenty times through three regions
+	$(CARGO) bench --locked -p lattice -p fold -p store -p backbone-local
+	$(CARGO) build --locked --release -p meridian
+	scripts/bench-mesh
+
+lint: setup ## Format and lints, as CI wants them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
