@@ -138,7 +138,7 @@ impl Oracle {
             "SELECT {column}, dep_delay FROM (SELECT {column}, dep_delay,
              row_number() OVER (PARTITION BY {column} ORDER BY dep_delay) - 1 AS rank,
              count(*) OVER (PARTITION BY {column}) AS n FROM departures WHERE {span})
-             WHERE rank = CAST(floor(0.9 * (n - 1)) AS INTEGER)"
+             WHERE rank = CAST(0.9 * (n - 1) AS INTEGER)"
         );
         let mut query = self.db.prepare(&sql).expect("a query");
         let rows = query.query_map([as_of], |row| Ok((row.get(0)?, row.get(1)?)));

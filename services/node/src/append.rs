@@ -7,6 +7,7 @@ use backbone::{LogError, Partition, Record};
 use fold::Partitioner;
 
 use crate::shared::Shared;
+use crate::status;
 
 /// Why events were not taken. None of them is in the log, unless the log says that it may be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,8 +15,8 @@ pub enum AppendError {
     /// Not in the catalog.
     #[error("there is no source '{0}' in the catalog; apply one that has it, or check the name")]
     NoSuchSource(String),
-    /// In the catalog, but this node has not made its topic yet.
-    #[error("the topic of '{0}' is not made yet; try again")]
+    /// This node has not read it in the catalog, or not made its topic yet.
+    #[error("this node is not ready to take events of '{0}' yet; try again")]
     NotReady(String),
     /// The log did not take them.
     #[error(transparent)]
@@ -30,7 +31,11 @@ pub async fn append(
 ) -> Result<AppendResponse, AppendError> {
     let sources = shared.catalog_now().sources();
     let source = sources.iter().find(|source| *source.name == *request.source);
-    let source = source.ok_or_else(|| AppendError::NoSuchSource(request.source.clone()))?;
+    let source = source.ok_or_else(|| match status::not_ready(shared) {
+        // A node that has just started may not have read its catalog yet.
+        Some(_) => AppendError::NotReady(request.source.clone()),
+        None => AppendError::NoSuchSource(request.source.clone()),
+    })?;
     let info = shared.log.topic(&source.topic).await?;
     let info = info.ok_or_else(|| AppendError::NotReady(request.source.clone()))?;
     let accepted = request.events.len() as u64;
