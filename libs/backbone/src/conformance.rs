@@ -31,7 +31,7 @@ pub trait Harness: Send + Sync + 'static {
     fn env(&self) -> Arc<dyn Env>;
     /// A connection to the log under test, which need not be empty. Every call means the same log.
     async fn log(&self) -> Arc<dyn Log>;
-    /// Compacts the partition now, all of it. False if this log cannot be told to.
+    /// Compacts the partition now, as far as this log does. False if it cannot be told to.
     async fn compact(&self, _partition: &Partition) -> bool {
         false
     }

@@ -38,7 +38,8 @@ impl Harness for InMemory {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_the_real_runtime() {
-    for faults in [Faults::none(), Faults::slow()] {
+    let quick = Faults { max_delay_ms: 1, max_visibility_ms: 3, ..Faults::slow() };
+    for faults in [Faults::none(), quick] {
         let env = SystemEnv::shared();
         let log = MemoryLog::new(Arc::clone(&env), 1, faults);
         let not_possible = run(Arc::new(InMemory { env, log })).await.unwrap();

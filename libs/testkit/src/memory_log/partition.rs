@@ -1,6 +1,6 @@
 //! One partition: records, some of whose fate is not decided yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use backbone::{Bounds, Record, Stored};
 use bytes::Bytes;
@@ -11,11 +11,6 @@ pub(super) enum Fate {
     /// Written by this transaction, which is not visible here yet.
     Pending(u64),
     Committed,
-}
-
-struct Entry {
-    stored: Stored,
-    fate: Fate,
 }
 
 /// What a tail finds at a position.
@@ -31,7 +26,9 @@ pub(super) struct Part {
     end: u64,
     last_ms: i64,
     /// Ascending by offset; aborted and compacted records are gone.
-    entries: Vec<Entry>,
+    entries: Vec<Stored>,
+    /// The transactions of those that are not decided, or not visible here yet, by offset.
+    pending: BTreeMap<u64, u64>,
     /// Every record that became visible, in order, whatever was dropped since.
     history: Vec<Stored>,
 }
@@ -43,11 +40,14 @@ impl Part {
         let mut offsets = Vec::with_capacity(records.len());
         for record in records {
             let stored = Stored { offset: self.end, appended_ms: self.last_ms, record };
-            if fate == Fate::Committed {
-                self.history.push(stored.clone());
+            match fate {
+                Fate::Committed => self.remember(stored.clone()),
+                Fate::Pending(transaction) => {
+                    self.pending.insert(self.end, transaction);
+                }
             }
             offsets.push(self.end);
-            self.entries.push(Entry { stored, fate });
+            self.entries.push(stored);
             self.end += 1;
         }
         offsets
@@ -57,21 +57,27 @@ impl Part {
     /// an offset, so that readers meet gaps.
     pub(super) fn settle(&mut self, transaction: u64, commit: bool) {
         self.end += 1;
-        let pending = Fate::Pending(transaction);
-        if !commit {
-            self.entries.retain(|entry| entry.fate != pending);
-            return;
+        let theirs: Vec<u64> =
+            self.pending.extract_if(.., |_, of| *of == transaction).map(|p| p.0).collect();
+        for offset in theirs {
+            let Ok(at) = self.entries.binary_search_by_key(&offset, |stored| stored.offset) else {
+                continue;
+            };
+            if commit {
+                self.remember(self.entries[at].clone());
+            } else {
+                self.entries.remove(at);
+            }
         }
-        for entry in self.entries.iter_mut().filter(|entry| entry.fate == pending) {
-            entry.fate = Fate::Committed;
-            self.history.push(entry.stored.clone());
-        }
-        self.history.sort_by_key(|stored| stored.offset);
+    }
+
+    fn remember(&mut self, stored: Stored) {
+        let at = self.history.partition_point(|earlier| earlier.offset < stored.offset);
+        self.history.insert(at, stored);
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        let undecided = self.entries.iter().find(|entry| entry.fate != Fate::Committed);
-        let committed_end = undecided.map_or(self.end, |entry| entry.stored.offset);
+        let committed_end = self.pending.first_key_value().map_or(self.end, |(offset, _)| *offset);
         Bounds { start: self.start, committed_end: committed_end.max(self.start) }
     }
 
@@ -84,10 +90,10 @@ impl Part {
         if from.max(start) >= committed_end && from >= start {
             return Found::Nothing;
         }
-        let first = self.entries.partition_point(|entry| entry.stored.offset < from);
-        let decided = |entry: &&Entry| entry.stored.offset < committed_end;
+        let first = self.entries.partition_point(|stored| stored.offset < from);
+        let decided = |stored: &&Stored| stored.offset < committed_end;
         let mut rest = self.entries[first..].iter().take_while(decided);
-        let records: Vec<_> = rest.by_ref().take(max).map(|entry| entry.stored.clone()).collect();
+        let records: Vec<_> = rest.by_ref().take(max).cloned().collect();
         let more = rest.next().is_some();
         let last = records.last().map(|stored| stored.offset + 1);
         let next = if more { last.unwrap_or(from) } else { committed_end };
@@ -98,13 +104,13 @@ impl Part {
     pub(super) fn compact(&mut self, now_ms: i64, null_ms: i64) {
         let committed_end = self.bounds().committed_end;
         let mut newest: HashMap<Bytes, u64> = HashMap::new();
-        let decided = self.entries.iter().filter(|entry| entry.stored.offset < committed_end);
-        for Stored { offset, record, .. } in decided.map(|entry| &entry.stored) {
+        let decided = self.entries.iter().filter(|stored| stored.offset < committed_end);
+        for Stored { offset, record, .. } in decided {
             if let Some(key) = &record.key {
                 newest.insert(key.clone(), *offset);
             }
         }
-        self.entries.retain(|Entry { stored, .. }| {
+        self.entries.retain(|stored| {
             let Some(key) = &stored.record.key else { return true };
             let newest = newest.get(key).is_none_or(|newest| *newest <= stored.offset);
             let expired = stored.record.value.is_none() && stored.appended_ms + null_ms < now_ms;
@@ -116,13 +122,12 @@ impl Part {
     pub(super) fn truncate(&mut self, start: u64) {
         self.start = self.start.max(start.min(self.bounds().committed_end));
         let start = self.start;
-        self.entries.retain(|entry| entry.stored.offset >= start);
+        self.entries.retain(|stored| stored.offset >= start);
     }
 
     pub(super) fn visible(&self) -> Vec<Stored> {
         let committed_end = self.bounds().committed_end;
-        let visible = self.entries.iter().filter(|entry| entry.stored.offset < committed_end);
-        visible.map(|entry| entry.stored.clone()).collect()
+        self.entries.iter().filter(|stored| stored.offset < committed_end).cloned().collect()
     }
 
     pub(super) fn history(&self) -> Vec<Stored> {
