@@ -379,6 +379,9 @@ fn details(fold: &Fold, reading: &Reading) -> Vec<String> {
     ]
 }
 
+/// What a store keeps of a pane beside its cells, in bytes.
+const PANE_BYTES: u64 = 48;
+
 /// What the panes of one busy entity take, in bytes, per origin.
 fn bytes_per_entity(fold: &Fold) -> u64 {
     let width = |width: &crate::definitions::WidthBody| {
@@ -388,7 +391,7 @@ fn bytes_per_entity(fold: &Fold) -> u64 {
         };
         let cells: usize =
             width.cells.iter().map(|c| spec(&fold.contract, c).typical_bytes()).sum();
-        panes.saturating_mul(cells as u64)
+        panes.saturating_mul(cells as u64 + PANE_BYTES)
     };
     fold.widths.iter().map(width).sum()
 }

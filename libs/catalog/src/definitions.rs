@@ -67,6 +67,14 @@ pub struct SourceBody {
     pub retention_bytes: u64,
 }
 
+impl SourceBody {
+    /// With the topic's settings as they are unless the YAML has others.
+    pub(crate) fn with_defaults(contract: Contract) -> Self {
+        let (retention_ms, retention_bytes) = (7 * 86_400_000, 1 << 30);
+        Self { contract, partitions: 1, retention_ms, retention_bytes }
+    }
+}
+
 /// Everything that could change a pane of a view, but for the activation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fold {

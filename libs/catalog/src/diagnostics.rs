@@ -29,8 +29,10 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// Names are quoted as they were written, and YAML may write anything: it stays one line.
     pub(crate) fn new(place: &Place, message: impl Into<String>) -> Self {
-        Self { place: place.clone(), message: message.into() }
+        let message = message.into().replace(char::is_control, " ");
+        Self { place: place.clone(), message }
     }
 }
 

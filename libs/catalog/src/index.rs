@@ -16,6 +16,8 @@ use crate::registry::ViewVersion;
 
 /// (region, view, version)
 type Seat = (String, String, u32);
+/// Per version, the plan that each region has active.
+type Versions = BTreeMap<u32, BTreeMap<Region, Arc<Plan>>>;
 /// Newest wins: by (seq, key of the entry).
 type Newest<T> = ((u64, EntryKey), T);
 
@@ -137,8 +139,7 @@ impl Index {
 
     fn build_views(&mut self) {
         let mut contracts: Vec<(Contract, Arc<Source>)> = Vec::new();
-        let mut views: BTreeMap<Arc<str>, BTreeMap<u32, BTreeMap<Region, Arc<Plan>>>> =
-            BTreeMap::new();
+        let mut views: BTreeMap<Arc<str>, Versions> = BTreeMap::new();
         let seats: Vec<Seat> = self.activations.keys().cloned().collect();
         for seat in seats {
             let Some((activation, fold)) = self.seated(&seat) else { continue };
@@ -161,10 +162,14 @@ impl Index {
                 }
             }
         }
-        let versions = |versions: BTreeMap<u32, BTreeMap<Region, Arc<Plan>>>| {
+        let versions = |versions: Versions| {
             let version = |(version, regions)| ViewVersion { version, regions };
             versions.into_iter().map(version).collect()
         };
+        for (contract, source) in contracts {
+            let body = SourceBody::with_defaults(contract);
+            self.sources.entry(body.contract.source.clone()).or_insert((body, source));
+        }
         self.views = views.into_iter().map(|(view, of)| (view, versions(of))).collect();
         self.warnings.dedup();
     }
@@ -197,15 +202,14 @@ impl Index {
         if let Some((_, source)) = contracts.iter().find(|(known, _)| known == contract) {
             return Ok(source.clone());
         }
-        let newest = self.sources.get(&contract.source);
-        let source = match newest {
-            Some((body, source)) if body.contract == *contract => source.clone(),
-            Some((body, _)) => {
-                let body = SourceBody { contract: contract.clone(), ..body.clone() };
-                Arc::new(build::source(&body).map_err(|error| error.to_string())?)
-            }
-            None => return Err(format!("source `{}` has not arrived yet", contract.source)),
-        };
+        let source =
+            match (self.sources.get(&contract.source), self.source_bodies.get(&contract.source)) {
+                (Some((body, source)), _) if body.contract == *contract => source.clone(),
+                (_, Some((_, body))) => {
+                    made(SourceBody { contract: contract.clone(), ..body.clone() })?
+                }
+                (_, None) => made(SourceBody::with_defaults(contract.clone()))?,
+            };
         contracts.push((contract.clone(), source.clone()));
         Ok(source)
     }
@@ -233,6 +237,10 @@ impl Index {
             }
         }
     }
+}
+
+fn made(body: SourceBody) -> Result<Arc<Source>, String> {
+    build::source(&body).map(Arc::new).map_err(|error| error.to_string())
 }
 
 fn newest<T>(

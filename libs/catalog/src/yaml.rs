@@ -86,7 +86,9 @@ pub(crate) struct Rules {
     #[serde(rename = "in")]
     pub(crate) one_of: Option<List<String>>,
     pub(crate) range: Opt<(f64, f64)>,
-    pub(crate) on_violation: Opt<String>,
+    /// `null` is a choice here, not its absence.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) on_violation: Opt<Option<String>>,
 }
 
 #[derive(Debug, Deserialize)]

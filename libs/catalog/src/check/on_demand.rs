@@ -48,16 +48,8 @@ pub(crate) fn on_demand(
     // Inputs that are not in these files may have been applied before: `changes` looks there.
     let plans = |name: &str, version: u32| {
         let view = views.iter().find(|v| v.fold.view == name && v.fold.version == version)?;
-        let body = &view.fold.contract;
-        let source = Arc::new(
-            build::source(&SourceBody {
-                contract: body.clone(),
-                partitions: 1,
-                retention_ms: 0,
-                retention_bytes: 0,
-            })
-            .ok()?,
-        );
+        let body = SourceBody::with_defaults(view.fold.contract.clone());
+        let source = Arc::new(build::source(&body).ok()?);
         build::plan(([0; 16], &view.fold), &view.reading, 0, source).ok().map(Arc::new)
     };
     let bodies = checked.iter().map(|(name, (_, definition))| (*name, &definition.body)).collect();

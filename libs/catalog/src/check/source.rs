@@ -13,8 +13,7 @@ const DAY_MS: i64 = 86_400_000;
 const DEFAULT_ID_EVENTS: u64 = 1_000_000;
 const MAX_ID_EVENTS: u64 = 100_000_000;
 const DEFAULT_MAX_AHEAD_MS: i64 = 5 * 60_000;
-const DEFAULT_RETENTION_MS: i64 = 7 * DAY_MS;
-const DEFAULT_RETENTION_BYTES: u64 = 1 << 30;
+const MIN_RETENTION_MS: i64 = 60_000;
 const MIN_RETENTION_BYTES: u64 = 1 << 20;
 const MAX_PARTITIONS: u32 = 1_024;
 
@@ -65,53 +64,46 @@ pub(crate) fn source(
 ) -> Option<SourceBody> {
     let named = checker.name(name);
     let contract = contract(checker, name, source);
-    let partitions = match &source.partitions {
-        Some(n) if !(1..=MAX_PARTITIONS).contains(&n.value) => {
+    let mut body = SourceBody::with_defaults(contract?);
+    if let Some(n) = &source.partitions {
+        if !(1..=MAX_PARTITIONS).contains(&n.value) {
             checker.error(n, format!("{} partitions; use 1 to {MAX_PARTITIONS}", n.value));
-            None
+            return None;
         }
-        n => Some(n.as_ref().map_or(1, |n| n.value)),
-    };
-    let (retention_ms, retention_bytes) = retention(checker, source.retention.as_ref());
-    let contract = contract?;
-    let retention_ms = retention_ms?;
-    if contract.id.is_some() && retention_ms <= contract.id_ms {
+        body.partitions = n.value;
+    }
+    if let Some(written) = &source.retention {
+        retention(checker, written, &mut body)?;
+    }
+    let (kept_ms, id_ms) = (body.retention_ms, body.contract.id_ms);
+    if body.contract.id.is_some() && kept_ms <= id_ms {
         let at = source.retention.as_ref().and_then(|r| r.time.as_ref());
         let message = format!(
             "events leave the topic after {}, but ids are remembered for {}; keep events longer \
              than ids",
-            clock::format_duration(retention_ms),
-            clock::format_duration(contract.id_ms)
+            clock::format_duration(kept_ms),
+            clock::format_duration(id_ms)
         );
         checker.error(at.unwrap_or(name), message);
         return None;
     }
-    named.then_some(())?;
-    Some(SourceBody {
-        contract,
-        partitions: partitions?,
-        retention_ms,
-        retention_bytes: retention_bytes?,
-    })
+    named.then_some(body)
 }
 
 fn retention(
     checker: &mut Checker<'_>,
-    retention: Option<&yaml::Retention>,
-) -> (Option<i64>, Option<u64>) {
-    let time = retention.and_then(|r| r.time.as_ref());
-    let ms = checker.duration_ms(time, (60_000, DEFAULT_RETENTION_MS));
-    let Some(at) = retention.and_then(|r| r.bytes.as_ref()) else {
-        return (ms, Some(DEFAULT_RETENTION_BYTES));
-    };
-    let bytes = checker.ok(at, parse_bytes(&at.value));
-    match bytes {
-        Some(bytes) if bytes < MIN_RETENTION_BYTES => {
-            checker.error(at, format!("{} is too little; keep 1MiB or more", at.value));
-            (ms, None)
-        }
-        bytes => (ms, bytes),
+    written: &yaml::Retention,
+    body: &mut SourceBody,
+) -> Option<()> {
+    body.retention_ms =
+        checker.duration_ms(written.time.as_ref(), (MIN_RETENTION_MS, body.retention_ms))?;
+    let Some(at) = &written.bytes else { return Some(()) };
+    body.retention_bytes = checker.ok(at, parse_bytes(&at.value))?;
+    if body.retention_bytes < MIN_RETENTION_BYTES {
+        checker.error(at, format!("{} is too little; keep 1MiB or more", at.value));
+        return None;
     }
+    Some(())
 }
 
 fn contract(
@@ -210,24 +202,33 @@ fn rule(
         None => Vec::new(),
     };
     let violation_is_null = match &rules.on_violation {
-        Some(at) => match (at.value.as_str(), nullable) {
-            ("dead_letter", _) => false,
-            ("null", true) => true,
-            ("null", false) => {
-                checker.error(
-                    at,
-                    format!("`{}` cannot become null; write {}?", name.value, text.value),
-                );
-                return None;
-            }
-            _ => {
-                checker.error(at, "`on_violation` is dead_letter or null");
-                return None;
-            }
-        },
+        Some(at) => becomes_null(checker, at, &name.value, text, nullable)?,
         None => false,
     };
     Some(FieldRule { range, one_of, violation_is_null, ..plain(&name.value, kind, nullable) })
+}
+
+/// Whether a value that breaks a rule is taken as null, rather than the event dead-lettered.
+fn becomes_null(
+    checker: &mut Checker<'_>,
+    at: &Spanned<Option<String>>,
+    field: &str,
+    kind: &Spanned<String>,
+    nullable: bool,
+) -> Option<bool> {
+    match at.value.as_deref() {
+        Some("dead_letter") => Some(false),
+        None | Some("null") if nullable => Some(true),
+        None | Some("null") => {
+            checker
+                .error(at, format!("`{field}` cannot become null; write `type: {}?`", kind.value));
+            None
+        }
+        Some(other) => {
+            checker.error(at, format!("`{other}` is no choice; write dead_letter or null"));
+            None
+        }
+    }
 }
 
 fn plain(name: &str, kind: Type, nullable: bool) -> FieldRule {
