@@ -3,6 +3,15 @@
 //! Waiting is always for a condition with a deadline. Processes end by the ids that they were
 //! started with, or with the supervisor.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and prints its seed"
+)]
+
 pub mod mesh;
 pub mod reading;
 

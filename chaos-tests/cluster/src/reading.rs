@@ -24,8 +24,11 @@ pub const INSTANTS: [&str; 10] = [
 const FEATURES: [&str; 7] =
     ["departures", "delay", "worst_delay", "delay_p90", "late_share", "miles", "destinations"];
 
-/// A view, its key, and its windows in hours.
-const VIEWS: [(&str, Key, &[(&str, u32)]); 3] = [
+/// A window, by name and in hours.
+type Window = (&'static str, u32);
+
+/// A view, its key, and its windows.
+const VIEWS: [(&str, Key, &[Window]); 3] = [
     ("plane_delays", Key::Plane, &[("24h", 24), ("7d", 168), ("30d", 720)]),
     ("carrier_delays", Key::Carrier, &[("24h", 24), ("7d", 168), ("30d", 720)]),
     ("airport_delays", Key::Airport, &[("1h", 1), ("24h", 24)]),

@@ -84,7 +84,7 @@ fn anytime_slot(world: &mut World, site: usize, slot: usize) -> Result<(), Strin
 /// Whether every node agrees with the logs and with every other node.
 pub fn eventually(world: &mut World) -> bool {
     // Looking costs more than stepping, so only now and then.
-    if world.sim.random_u64() % 512 != 0 {
+    if !world.sim.random_u64().is_multiple_of(512) {
         return false;
     }
     disagreement(world).is_empty()

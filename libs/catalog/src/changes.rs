@@ -234,7 +234,6 @@ impl Differ<'_> {
                 return;
             }
         };
-        let seat = |region: &str| (region.to_owned(), name.clone(), version);
         let seated: BTreeMap<_, _> = self
             .index
             .activations
@@ -246,9 +245,10 @@ impl Differ<'_> {
             self.refuse_change(view, other);
             return;
         }
-        let activation = match seated.values().next() {
-            Some((activation, _)) => *activation,
-            None => self.index.next_activation(name, version),
+        // Regions share a number where they can; one that has retired it needs a higher one.
+        let shared = match seated.values().map(|(activation, _)| *activation).max() {
+            Some(activation) => activation,
+            None => self.index.next_activation(name, version, None),
         };
         let new: Vec<&str> =
             self.regions.iter().copied().filter(|region| !seated.contains_key(region)).collect();
@@ -267,10 +267,10 @@ impl Differ<'_> {
             self.bodies.push(Entry::Reading { fold, seq, reading });
         }
         for region in new {
-            let (region, view, version) = seat(region);
+            let activation = shared.max(self.index.next_activation(name, version, Some(region)));
             self.activations.push(Entry::Activate {
-                region,
-                view,
+                region: region.to_owned(),
+                view: name.clone(),
                 version,
                 fold: hash.clone(),
                 activation,

@@ -117,24 +117,12 @@ impl Index {
         Some((*activation, folds.first()?))
     }
 
-    /// The number that an activation of this version would have: how often it has been retired.
-    pub(crate) fn next_activation(&self, view: &str, version: u32) -> u32 {
-        let retired = self.retired.iter().filter(|((_, v, n), _)| v == view && *n == version);
-        retired.map(|(_, activation)| activation + 1).max().unwrap_or(0)
-    }
-
-    /// The plans that were retired somewhere and are live nowhere.
-    pub(crate) fn retired_plans(&self) -> BTreeSet<PlanHash> {
-        let key = |fold: &String| self.folds.get(fold).map(|(key, _)| *key);
-        let folds = |seat, activation| self.activations.get(seat)?.get(activation);
-        self.retired
-            .iter()
-            .flat_map(|(seat, activation)| {
-                let folds = folds(seat, activation).into_iter().flatten();
-                folds.filter_map(key).map(|key| build::plan_hash(key, *activation))
-            })
-            .filter(|plan| !self.plans.contains_key(plan))
-            .collect()
+    /// The number that an activation of this version would have in a region, or, to begin anew in
+    /// all of them, in any: one more than what has been retired.
+    pub(crate) fn next_activation(&self, view: &str, version: u32, region: Option<&str>) -> u32 {
+        let of = |(r, v, n): &Seat| v == view && *n == version && region.is_none_or(|own| own == r);
+        let retired = self.retired.iter().filter(|(seat, _)| of(seat));
+        retired.map(|(_, activation)| activation.saturating_add(1)).max().unwrap_or(0)
     }
 
     fn build_views(&mut self) {

@@ -105,4 +105,5 @@ fn plan_hashes_are_frozen() {
             "route_delays@v1 b146ad9844c713cbed201bca288438f9",
         ]
     );
+    assert_eq!(hashes(FRAUD, "us"), ["card_velocity@v2 17073333c685cccc28d8d01e59e9a08e"]);
 }

@@ -247,6 +247,10 @@ fn a_retired_version_comes_back_as_another_plan() {
     take(&retire(&catalog, &reference("route_delays@v1"), &["ewr"]).unwrap(), &mut catalog);
     assert_eq!(catalog.active("route_delays", 1).len(), 1);
     assert!(catalog.plan(first).is_some(), "jfk folds it still");
+    let mut back = catalog.clone();
+    apply(DEPARTURES, &mut back, &["ewr", "jfk"]);
+    let back = back.active("route_delays", 1);
+    assert_eq!((back["ewr"].activation, back["jfk"].activation), (1, 0));
     take(&retire(&catalog, &reference("route_delays"), &[]).unwrap(), &mut catalog);
     assert!(catalog.active("route_delays", 1).is_empty() && catalog.plan(first).is_none());
     let text = DEPARTURES.replace("windows: [24h, 7d]}", "windows: [24h]}");
@@ -280,6 +284,20 @@ fn of_unequal_bodies_the_smaller_hash_holds_and_somebody_is_told() {
     let both = merged(&a, &b);
     assert_eq!(seen(&both), seen(&merged(&b, &a)));
     assert_eq!(both.live("ewr").len(), a.live("ewr").len());
+    let folds = |view: &str| {
+        let named = format!("\"view\":\"{view}\"");
+        let texts = both.entries().map(|(_, value)| std::str::from_utf8(value).unwrap());
+        texts
+            .filter(|text| text.contains("\"kind\":\"fold\"") && text.contains(&named))
+            .collect::<Vec<_>>()
+    };
+    for plan in both.live("ewr") {
+        // Entries come ordered by hash.
+        let bodies = folds(&plan.view);
+        assert_eq!(bodies.len(), 2);
+        let least = plan.widths[0].specs.iter().any(|spec| spec.kind == lattice::Kind::Min);
+        assert_eq!(least, bodies[0].contains("\"aggregate\":\"min\""), "{}", plan.view);
+    }
     assert_eq!(both.warnings().len(), 4, "{:?}", both.warnings());
     assert!(both.warnings()[0].contains("applied with unequal bodies"), "{:?}", both.warnings());
 }

@@ -7,7 +7,8 @@ use catalog::Plan;
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 use lattice::cell::Cells;
-use lattice::{DecodeError, Origin, Pane, PaneKey, Span, shard_of};
+use lattice::shard::put_key_part;
+use lattice::{DecodeError, Input, Origin, Pane, PaneKey, Span, shard_of};
 
 use crate::{Changed, Panes, PlanStart};
 
@@ -27,6 +28,8 @@ pub(crate) struct PaneTable {
     /// Indices of the panes that the next draft must carry.
     changed: Vec<usize>,
     encoded_bytes: usize,
+    /// Scratch.
+    key: Vec<u8>,
 }
 
 /// An entity in a table, until the next draft.
@@ -64,16 +67,27 @@ impl PaneTable {
             panes: IndexMap::with_hasher(hasher),
             changed: Vec::new(),
             encoded_bytes: 0,
+            key: Vec::new(),
         }
     }
 
-    pub(crate) fn entity(&mut self, key: &[u8], shards: u32) -> Entity {
+    /// The entity of these join keys; `None` if one of them is null.
+    pub(crate) fn entity<'e>(
+        &mut self,
+        mut join_keys: impl Iterator<Item = Input<'e>>,
+        shards: u32,
+    ) -> Option<Entity> {
+        self.key.clear();
+        if !join_keys.all(|value| put_key_part(&mut self.key, value)) {
+            return None;
+        }
+        let key = self.key.as_slice();
         if let Some((index, _, shard)) = self.entities.get_full(key) {
-            return Entity { index, shard: *shard };
+            return Some(Entity { index, shard: *shard });
         }
         let shard = shard_of(key, shards);
         let (index, _) = self.entities.insert_full(Bytes::copy_from_slice(key), shard);
-        Entity { index, shard }
+        Some(Entity { index, shard })
     }
 
     /// The cells of a pane, from here, from `panes`, or new, to fold the event at `offset` into;
@@ -110,8 +124,9 @@ impl PaneTable {
         panes: &dyn Panes,
     ) -> Result<usize, DecodeError> {
         let specs = self.plan.widths.get(place.width).map_or(&[][..], |width| &width.specs);
+        let entity = self.entities.get_index(place.entity).map(|(key, _)| key.clone());
+        let old = entity.and_then(|entity| panes.pane(shard, &self.key(entity, span)));
         // One from before the plan began again is not of this fold.
-        let old = self.key(place, span).and_then(|(key, _)| panes.pane(shard, &key));
         let held = match old.filter(|pane| pane.version > self.from) {
             Some(Pane { version, cells }) => Held {
                 version,
@@ -127,37 +142,42 @@ impl PaneTable {
         Ok(self.panes.insert_full(place, held).0)
     }
 
-    /// Appends the panes that have changed since the last time and have not expired; then makes
-    /// room.
+    /// Appends the panes that have changed since the last time and have not expired, ordered by
+    /// (shard, key); then makes room.
     pub(crate) fn draft(&mut self, watermark_ms: i64, out: &mut Vec<Changed>) {
         let mut scratch = Vec::new();
-        for index in std::mem::take(&mut self.changed) {
-            let Some((place, held)) = self.panes.get_index_mut(index) else { continue };
-            held.changed = false;
-            let (place, version) = (*place, held.version);
-            let Some(width) = self.plan.widths.get(place.width) else { continue };
-            let span = Span { width_s: width.width_s, start_ms: place.start_ms };
-            if span.expired(width.retention_ms, watermark_ms) {
-                continue;
-            }
+        for (shard, entity, span, index) in self.take_changed(watermark_ms) {
+            let Some((_, held)) = self.panes.get_index_mut(index) else { continue };
             scratch.clear();
             held.cells.encode(&mut scratch);
             self.encoded_bytes = self.encoded_bytes + scratch.len() - held.encoded_bytes;
             held.encoded_bytes = scratch.len();
-            let pane = Pane { version, cells: Bytes::copy_from_slice(&scratch) };
-            if let Some((key, shard)) = self.key(place, span) {
-                out.push(Changed { shard, key, pane });
-            }
+            let pane = Pane { version: held.version, cells: Bytes::copy_from_slice(&scratch) };
+            out.push(Changed { shard, key: self.key(entity, span), pane });
         }
         if self.full() {
             self.let_go();
         }
     }
 
-    fn key(&self, place: Place, span: Span) -> Option<(PaneKey, u32)> {
-        let (entity, shard) = self.entities.get_index(place.entity)?;
-        let (entity, origin) = (entity.clone(), self.origin.clone());
-        Some((PaneKey { plan: self.plan.hash, entity, span, origin }, *shard))
+    fn take_changed(&mut self, watermark_ms: i64) -> Vec<(u32, Bytes, Span, usize)> {
+        let mut live = Vec::with_capacity(self.changed.len());
+        for index in self.changed.drain(..) {
+            let Some((place, held)) = self.panes.get_index_mut(index) else { continue };
+            held.changed = false;
+            let Some(width) = self.plan.widths.get(place.width) else { continue };
+            let Some((entity, shard)) = self.entities.get_index(place.entity) else { continue };
+            let span = Span { width_s: width.width_s, start_ms: place.start_ms };
+            if !span.expired(width.retention_ms, watermark_ms) {
+                live.push((*shard, entity.clone(), span, index));
+            }
+        }
+        live.sort_unstable();
+        live
+    }
+
+    fn key(&self, entity: Bytes, span: Span) -> PaneKey {
+        PaneKey { plan: self.plan.hash, entity, span, origin: self.origin.clone() }
     }
 
     fn full(&self) -> bool {

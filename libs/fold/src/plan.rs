@@ -2,7 +2,6 @@
 
 use catalog::{Cell, CellInput};
 use lattice::cell::Cells;
-use lattice::shard::put_key_part;
 use lattice::{DecodeError, Input, Span, Stamp};
 
 use crate::panes::PaneTable;
@@ -27,12 +26,8 @@ pub(crate) fn fold(
     if plan.filter.as_ref().is_some_and(|filter| !filter.holds(at.values)) {
         return Ok(0);
     }
-    let mut key = Vec::with_capacity(32);
-    let mut fields = plan.keys.iter().map(|field| at.values.get(*field).copied());
-    if !fields.all(|value| put_key_part(&mut key, value.unwrap_or(Input::Null))) {
-        return Ok(0);
-    }
-    let entity = table.entity(&key, at.shards);
+    let join_keys = plan.keys.iter().map(|field| value_of(at, *field));
+    let Some(entity) = table.entity(join_keys, at.shards) else { return Ok(0) };
     let floor = start.floors.get(entity.shard as usize).copied().unwrap_or(0);
     if at.stamp.offset < floor {
         return Ok(0);
@@ -63,8 +58,7 @@ fn fold_cells(definitions: &[Cell], cells: &mut Cells, at: &At<'_>) {
         match &cell.input {
             CellInput::Event => cells.fold(index, Input::Bool(true), at.stamp),
             CellInput::Field(field) => {
-                let value = at.values.get(*field).copied().unwrap_or(Input::Null);
-                cells.fold(index, value, at.stamp);
+                cells.fold(index, value_of(at, *field), at.stamp);
             }
             CellInput::Expr(expr) => {
                 let value = expr.eval(at.values);
@@ -72,4 +66,8 @@ fn fold_cells(definitions: &[Cell], cells: &mut Cells, at: &At<'_>) {
             }
         }
     }
+}
+
+fn value_of<'e>(at: &At<'e>, field: usize) -> Input<'e> {
+    at.values.get(field).copied().unwrap_or(Input::Null)
 }

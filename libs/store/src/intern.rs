@@ -104,10 +104,10 @@ impl Entities {
     }
 }
 
-/// Inserts with room for an eighth more instead of as much again: there are millions of these.
+/// Inserts with room for a sixteenth more instead of as much again: there are millions of these.
 pub(crate) fn insert_tight<T>(list: &mut Vec<T>, at: usize, item: T) {
     if list.len() == list.capacity() {
-        list.reserve_exact(1 + list.len() / 8);
+        list.reserve_exact(1 + list.len() / 16);
     }
     list.insert(at, item);
 }

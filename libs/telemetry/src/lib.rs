@@ -43,7 +43,7 @@ impl Metrics {
     }
 
     /// Prometheus' text format.
-    pub fn text(&self) -> Result<String, MetricsError> {
+    pub fn render(&self) -> Result<String, MetricsError> {
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         encoded.map_err(|error| MetricsError(error.to_string()))?;

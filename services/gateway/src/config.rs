@@ -8,64 +8,65 @@ use serde::{Deserialize, Serialize};
 
 use crate::serve::GatewayError;
 
-/// Everything that a gateway must be told.
+/// Everything that a gateway must be told. Port 0 picks a free one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// This gateway's region.
     pub region: Arc<str>,
-    /// Where to serve Feast's HTTP protocol.
+    /// Where to serve HTTP.
     pub http: SocketAddr,
     /// Where to serve gRPC.
     pub grpc: SocketAddr,
-    /// Where to serve Prometheus metrics.
+    /// Where to serve `/metrics`.
     pub metrics: SocketAddr,
-    /// The region's node, `http://host:port`.
+    /// The own region's node, `http://host:port`.
     pub node: String,
-    /// Other regions' gateways (gRPC, `http://host:port`), nearest first.
+    /// The other regions, nearest first: the gRPC of their gateway (or, where there is none in
+    /// between, of their node, which answers the same calls), `http://host:port`.
     #[serde(default)]
     pub peers: IndexMap<Arc<str>, String>,
-    /// How long a read may take in all, ms.
+    /// Serve on addresses that are not loopback although there is no TLS.
+    #[serde(default)]
+    pub allow_remote: bool,
+    /// How long a read may take in all, over all regions that are tried, ms.
     #[serde(default = "default_deadline_ms")]
     pub deadline_ms: u64,
-    /// How long one region is waited for before the next is asked, ms.
+    /// How long one region may take to answer a read, beyond waiting for tokens, ms.
     #[serde(default = "default_try_ms")]
     pub try_ms: u64,
     /// How long a push may take, ms.
     #[serde(default = "default_push_ms")]
     pub push_ms: u64,
-    /// Requests at work at once; one more is refused.
-    #[serde(default = "default_max_in_flight")]
+    /// Requests that are worked on at a time; more are refused.
+    #[serde(default = "default_in_flight")]
     pub max_in_flight: usize,
-    /// Serve on addresses that are not loopback although there is no TLS.
-    #[serde(default)]
-    pub allow_remote: bool,
 }
 
 fn default_deadline_ms() -> u64 {
-    2_000
+    1_000
 }
 
 fn default_try_ms() -> u64 {
-    1_000
+    400
 }
 
 fn default_push_ms() -> u64 {
     5_000
 }
 
-fn default_max_in_flight() -> usize {
+fn default_in_flight() -> usize {
     1_024
 }
 
 impl Config {
-    /// Reads YAML; errors name the place.
+    /// Reads YAML.
     ///
     /// # Errors
-    /// [`GatewayError::Config`].
+    /// [`GatewayError::Config`], naming the place.
     pub fn from_yaml(text: &str) -> Result<Self, GatewayError> {
-        let config: Self =
-            serde_saphyr::from_str(text).map_err(|e| GatewayError::Config(e.to_string()))?;
+        let config: Self = serde_saphyr::from_str(text)
+            .map_err(|error| GatewayError::Config(error.to_string()))?;
         config.check()?;
         Ok(config)
     }
@@ -75,20 +76,23 @@ impl Config {
     /// # Errors
     /// [`GatewayError::Config`].
     pub fn check(&self) -> Result<(), GatewayError> {
-        let listen = [("http", self.http), ("grpc", self.grpc), ("metrics", self.metrics)];
-        for (name, address) in listen {
-            if !address.ip().is_loopback() && !self.allow_remote {
-                return Err(GatewayError::Config(format!(
-                    "{name}: {address} is not a loopback address, and there is no TLS yet; \
-                     set allow_remote: true if the network is trusted"
-                )));
-            }
+        let bad = |message: String| Err(GatewayError::Config(message));
+        let listeners = [("http", self.http), ("grpc", self.grpc), ("metrics", self.metrics)];
+        let remote = listeners.iter().find(|(_, address)| !address.ip().is_loopback());
+        if let (Some((key, address)), false) = (remote, self.allow_remote) {
+            return bad(format!(
+                "{key}: {address} is not a loopback address, and there is no TLS yet; \
+                 set allow_remote: true if the network is trusted"
+            ));
         }
         if self.peers.contains_key(&self.region) {
-            return Err(GatewayError::Config(format!(
-                "peers must not list this gateway's own region '{}'",
+            return bad(format!(
+                "peers: '{}' is this gateway's own region; it goes in node",
                 self.region
-            )));
+            ));
+        }
+        if self.max_in_flight == 0 || self.deadline_ms == 0 || self.try_ms == 0 {
+            return bad("max_in_flight, deadline_ms and try_ms must be above 0".into());
         }
         Ok(())
     }
@@ -98,15 +102,24 @@ impl Config {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "{region: ewr, http: '127.0.0.1:1', grpc: '127.0.0.1:2', metrics: '127.0.0.1:3', node: 'http://127.0.0.1:4', peers: {jfk: 'http://127.0.0.1:5'}}";
+    const GOOD: &str = "{region: ewr, http: '127.0.0.1:1', grpc: '127.0.0.1:2', \
+        metrics: '127.0.0.1:3', node: 'http://127.0.0.1:4', peers: {lga: 'http://127.0.0.1:5', \
+        jfk: 'http://127.0.0.1:6'}}";
+
+    #[test]
+    fn keeps_the_order_of_nearness() {
+        let config = Config::from_yaml(GOOD).unwrap();
+        assert!(config.peers.keys().map(|region| &**region).eq(["lga", "jfk"]));
+        assert_eq!(config.deadline_ms, 1_000);
+    }
 
     #[test]
     fn bad_configurations_name_the_thing_and_the_way_out() {
-        assert!(Config::from_yaml(GOOD).is_ok());
         for (old, new, message) in [
             ("127.0.0.1:1", "0.0.0.0:1", "allow_remote: true"),
-            ("peers: {jfk", "peers: {ewr", "own region 'ewr'"),
-            ("region: ewr", "reign: ewr", "reign"),
+            ("lga:", "ewr:", "own region"),
+            ("region:", "regoin:", "regoin"),
+            ("{region", "{max_in_flight: 0, region", "max_in_flight"),
         ] {
             let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

@@ -195,7 +195,7 @@ async fn serve_grpc(
 fn metrics_router(metrics: Metrics) -> Router {
     let metrics = Arc::new(metrics);
     let text = move || {
-        let text = metrics.text();
+        let text = metrics.render();
         let failed = |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
         std::future::ready(text.map_err(failed))
     };

@@ -1,53 +1,86 @@
-//! Tokens: positions in origins, as text that a client passes on without looking into it.
+//! Tokens: what a reader presents to see a write. Opaque outside; inside, positions in origins.
 
-use api::node::v1::{Position, ReadResponse};
+use api::node::v1::Position;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 
 use crate::refusal::Refusal;
 
-/// Of a token that is none, as many characters are shown.
-const SHOWN_CHARS: usize = 40;
+/// Tells a token of this encoding from other text.
+const PREFIX: &str = "m1.";
+const MAX_TOKENS: usize = 64;
+const MAX_TOKEN_BYTES: usize = 64 << 10;
+const MAX_POSITIONS: usize = 10_000;
 
-/// The token that covers these positions.
-pub(crate) fn encode(positions: Vec<Position>) -> String {
-    let list = ReadResponse { seen: positions, ..ReadResponse::default() };
-    URL_SAFE_NO_PAD.encode(list.encode_to_vec())
+#[derive(Clone, PartialEq, Message)]
+struct Token {
+    #[prost(message, repeated, tag = "1")]
+    positions: Vec<Position>,
 }
 
-/// The positions of all tokens.
-pub(crate) fn decode_all(tokens: &[String]) -> Result<Vec<Position>, Refusal> {
-    let mut positions = Vec::new();
-    for token in tokens {
-        let bad = || Refusal::BadToken(token.chars().take(SHOWN_CHARS).collect());
-        positions.extend(decode(token).ok_or_else(bad)?);
+/// The token of these positions; empty if there are none.
+pub(crate) fn encode(positions: Vec<Position>) -> String {
+    if positions.is_empty() {
+        return String::new();
     }
-    Ok(positions)
+    let bytes = Token { positions }.encode_to_vec();
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The positions of all these tokens. Empty tokens, which name nothing, are fine.
+pub(crate) fn decode_all(tokens: &[String]) -> Result<Vec<Position>, Refusal> {
+    if tokens.len() > MAX_TOKENS {
+        return Err(Refusal::BadOption(format!(
+            "more than {MAX_TOKENS} tokens; present the latest"
+        )));
+    }
+    let mut all = Vec::new();
+    for token in tokens.iter().filter(|token| !token.is_empty()) {
+        let bad = || Refusal::BadToken(token.chars().take(40).collect());
+        all.extend(decode(token).ok_or_else(bad)?);
+    }
+    if all.len() > MAX_POSITIONS {
+        return Err(Refusal::BadOption("the tokens name too much; present fewer".into()));
+    }
+    Ok(all)
 }
 
 fn decode(token: &str) -> Option<Vec<Position>> {
-    let bytes = URL_SAFE_NO_PAD.decode(token.trim()).ok()?;
-    let positions = ReadResponse::decode(&bytes[..]).ok()?.seen;
-    positions.iter().all(|position| position.topic_id.len() == 16).then_some(positions)
+    let text = token.strip_prefix(PREFIX).filter(|text| text.len() <= MAX_TOKEN_BYTES)?;
+    let token = Token::decode(&*URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let sound =
+        !token.positions.is_empty() && token.positions.iter().all(|p| p.topic_id.len() == 16);
+    sound.then_some(token.positions)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn tokens_round_trip_and_nonsense_is_refused() {
-        let position = Position {
-            region: "ewr".into(),
-            topic_id: vec![7; 16].into(),
-            partition: 3,
-            offset: 1 << 40,
-        };
-        let token = encode(vec![position.clone()]);
-        assert_eq!(decode_all(&[token.clone(), token]), Ok(vec![position.clone(), position]));
-        for bad in ["x", "é", "IgA", "////"] {
-            assert!(decode_all(&[bad.to_owned()]).is_err(), "{bad}");
+    proptest! {
+        #[test]
+        fn tokens_round_trip(
+            places in prop::collection::vec(
+                ("[a-z]{1,8}", any::<[u8; 16]>(), any::<u32>(), any::<u64>()),
+                0..20,
+            ),
+        ) {
+            let position = |(region, topic, partition, offset): (_, [u8; 16], _, _)| Position {
+                region,
+                topic_id: topic.to_vec().into(),
+                partition,
+                offset,
+            };
+            let positions: Vec<Position> = places.into_iter().map(position).collect();
+            prop_assert_eq!(decode_all(&[encode(positions.clone())]), Ok(positions));
+        }
+
+        #[test]
+        fn other_text_is_refused(text in "[^m].{0,60}|m1\\.[^A-Za-z0-9_-]{1,20}") {
+            prop_assert!(decode_all(&[text]).is_err());
         }
     }
 }

@@ -269,6 +269,9 @@ pub(crate) struct NodeArgs {
     /// How to run one here.
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Keep data here instead
+    #[arg(long, env = "MERIDIAN_NODE_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// `gateway`.
@@ -284,6 +287,9 @@ pub(crate) struct GatewayArgs {
     /// Listen here for HTTP instead, as 127.0.0.1:6566
     #[arg(long, env = "MERIDIAN_HTTP", value_name = "ADDRESS")]
     pub(crate) http: Option<String>,
+    /// Listen here for Prometheus instead
+    #[arg(long, env = "MERIDIAN_METRICS", value_name = "ADDRESS")]
+    pub(crate) metrics: Option<String>,
 }
 
 /// What `node` and `gateway` have in common.
@@ -295,12 +301,6 @@ pub(crate) struct RunArgs {
     /// Listen here for gRPC instead, as 127.0.0.1:7566
     #[arg(long, env = "MERIDIAN_GRPC", value_name = "ADDRESS")]
     pub(crate) grpc: Option<String>,
-    /// Listen here for Prometheus instead
-    #[arg(long, env = "MERIDIAN_METRICS", value_name = "ADDRESS")]
-    pub(crate) metrics: Option<String>,
-    /// Keep data here instead
-    #[arg(long, env = "MERIDIAN_NODE_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
     /// End when standard input ends: the supervisor that started this process is gone
     #[arg(long, hide = true)]
     pub(crate) exit_with_parent: bool,

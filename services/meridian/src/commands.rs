@@ -44,7 +44,7 @@ pub(crate) async fn run(command: Command, env: Arc<dyn Env>) -> Result<()> {
         Command::Region(args) => process::run(&args.action, None).await,
         Command::Node(args) => match &args.action {
             Some(action) => process::run(action, Some(Role::Node)).await,
-            None => serve::node(&args.run, env).await,
+            None => serve::node(&args, env).await,
         },
         Command::Gateway(args) => match &args.action {
             Some(action) => process::run(action, Some(Role::Gateway)).await,

@@ -72,7 +72,7 @@ pub async fn run(
         .await
         .map_err(|cause| NodeError::Listen { address: config.grpc.to_string(), cause })?;
     let options = LogOptions::new(config.mesh.clone(), config.region.clone());
-    let log = LocalLog::open(&config.data.join("log"), env.clone(), options)?;
+    let log = LocalLog::open(config.data.join("log"), env.clone(), options)?;
     let checkpoints: Arc<dyn Checkpoints> =
         Arc::new(DiskCheckpoints::open(&config.data.join("checkpoint"))?);
     let mut peers: Vec<(Arc<str>, Arc<dyn Tailer>)> = Vec::new();

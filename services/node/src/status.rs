@@ -17,7 +17,8 @@ use crate::shared::Shared;
 /// Why the node is not ready; `None`: it is.
 #[must_use]
 pub fn not_ready(shared: &Shared) -> Option<String> {
-    if shared.store().is_none() {
+    let sources = shared.catalog_now().sources();
+    if shared.store().is_none() || sources.is_empty() {
         return Some("there is no catalog yet".into());
     }
     let folds = shared.folds.lock();
@@ -26,7 +27,6 @@ pub fn not_ready(shared: &Shared) -> Option<String> {
     if let Some((partition, reason)) = stuck {
         return Some(format!("{partition}: {reason}"));
     }
-    let sources = shared.catalog_now().sources();
     let idle = sources.iter().find(|source| !folds.keys().any(|p| p.topic == source.topic));
     if let Some(source) = idle {
         return Some(format!("{} is not claimed yet", source.topic));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clock::Env;
 
-use crate::cli::RunArgs;
+use crate::cli::NodeArgs;
 use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
 use crate::supervisor::socket;
@@ -36,14 +36,14 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String>
 /// # Errors
 /// Its settings, its data, or its port.
 pub(crate) async fn run(
-    args: &RunArgs,
+    args: &NodeArgs,
     env: Arc<dyn Env>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let (path, yaml) = super::read_settings(args)?;
+    let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: node::NodeError| super::failed(&path, &error);
     let mut config = node::Config::from_yaml(&yaml).map_err(failed)?;
-    if let Some(grpc) = &args.grpc {
+    if let Some(grpc) = &args.run.grpc {
         config.grpc = super::address("--grpc", grpc)?;
     }
     if let Some(data) = &args.data {

@@ -6,16 +6,16 @@ use clock::Env;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::adapt;
-use crate::cli::{GatewayArgs, RunArgs};
+use crate::cli::{GatewayArgs, NodeArgs};
 use crate::error::{CliError, Result};
 
 /// Runs a node.
 ///
 /// # Errors
 /// Its settings, its data, or its port.
-pub(super) async fn node(args: &RunArgs, env: Arc<dyn Env>) -> Result<()> {
+pub(super) async fn node(args: &NodeArgs, env: Arc<dyn Env>) -> Result<()> {
     telemetry::init_logging();
-    let end = told_to_end(args.exit_with_parent)?;
+    let end = told_to_end(args.run.exit_with_parent)?;
     adapt::node::run(args, env, end).await
 }
 
