@@ -125,6 +125,20 @@ impl Index {
         retired.map(|(_, activation)| activation.saturating_add(1)).max().unwrap_or(0)
     }
 
+    /// The plans that were retired somewhere and are live nowhere.
+    pub(crate) fn retired_plans(&self) -> BTreeSet<PlanHash> {
+        let key = |fold: &String| self.folds.get(fold).map(|(key, _)| *key);
+        let folds = |seat, activation| self.activations.get(seat)?.get(activation);
+        self.retired
+            .iter()
+            .flat_map(|(seat, activation)| {
+                let folds = folds(seat, activation).into_iter().flatten();
+                folds.filter_map(key).map(|key| build::plan_hash(key, *activation))
+            })
+            .filter(|plan| !self.plans.contains_key(plan))
+            .collect()
+    }
+
     fn build_views(&mut self) {
         let mut contracts: Vec<(Contract, Arc<Source>)> = Vec::new();
         let mut views: BTreeMap<Arc<str>, Versions> = BTreeMap::new();
