@@ -109,7 +109,8 @@ proptest! {
 /// Entries with rightful names and wrong insides: read as well as may be, never a panic.
 #[test]
 fn mangled_entries_are_warnings() {
-    for (_, value) in life() {
+    let life = life();
+    for (_, value) in &life {
         let text = String::from_utf8(value.to_vec()).unwrap();
         for (from, to) in [
             ("\"dep_delay\"", "\"gone\""),
@@ -126,7 +127,7 @@ fn mangled_entries_are_warnings() {
             let mut key = [0; 16];
             blake3::Hasher::new().update(value.as_bytes()).finalize_xof().fill(&mut key);
             catalog.insert(&key, value.as_bytes()).unwrap();
-            take(&life(), &mut catalog);
+            take(&life, &mut catalog);
             assert!(!catalog.live("ewr").is_empty());
         }
     }

@@ -11,7 +11,7 @@ mod time;
 
 pub use env::{Env, Expired, Task, timeout};
 #[cfg(feature = "tokio")]
-pub use system::SystemEnv;
+pub use system::{Stopwatch, SystemEnv};
 pub use time::{
     TimeError, format_duration, format_timestamp, parse_duration_ms, parse_timestamp_ms,
 };

@@ -1,7 +1,7 @@
 //! The real environment: the system's clock and entropy, tokio's timers and tasks.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 
@@ -34,5 +34,23 @@ impl Env for SystemEnv {
 
     fn random_u64(&self) -> u64 {
         rand::random()
+    }
+}
+
+/// How long something took, by the monotonic clock: for metrics, never for a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// From now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }

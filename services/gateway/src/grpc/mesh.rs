@@ -1,11 +1,11 @@
 //! `meridian.v1.Mesh`: the same calls as over HTTP, and `Push` as a stream.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use api::node::v1::AppendRequest;
 use api::v1;
 use api::v1::mesh_server::Mesh;
+use clock::Stopwatch;
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -26,7 +26,7 @@ impl MeshService {
     fn answer<T>(
         &self,
         call: &'static str,
-        started: Instant,
+        started: Stopwatch,
         answer: Result<T, Refusal>,
         route: impl FnOnce(&T) -> String,
     ) -> Result<Response<T>, Status> {
@@ -55,7 +55,7 @@ impl Mesh for MeshService {
         &self,
         request: Request<v1::GetFeaturesRequest>,
     ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let answer = self.door.get_features(request.into_inner().into()).await;
         self.answer("GetFeatures", started, answer, |answer| route(answer.mesh.as_ref()))
     }
@@ -86,7 +86,7 @@ impl Mesh for MeshService {
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let answer = self.door.explain(request.into_inner()).await;
         self.answer("Explain", started, answer, |answer| route(answer.mesh.as_ref()))
     }
@@ -95,7 +95,7 @@ impl Mesh for MeshService {
         &self,
         _: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let answer = self.door.status().await;
         self.answer("Status", started, answer, |_| "local".to_owned())
     }

@@ -2,12 +2,12 @@
 //! client really calls. Both append events; features follow from them.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use api::v1::PushResponse;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use clock::Stopwatch;
 use serde::Deserialize;
 
 use super::body;
@@ -40,7 +40,7 @@ struct Write {
 
 /// Appends to a source; `x-meridian-token` in the answer names what was appended.
 pub(super) async fn push(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Push>(&parts, body).await {
         Ok(push) if push.to == Some(To::Offline) => Err(Refusal::Offline),
@@ -55,7 +55,7 @@ pub(super) async fn write_to_online_store(
     State(door): State<Arc<Door>>,
     request: Request,
 ) -> Response {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Write>(&parts, body).await {
         Ok(write) => append(&door, &write.feature_view_name, write.df).await,
@@ -77,7 +77,7 @@ async fn append(door: &Door, name: &str, frame: Columns) -> Result<PushResponse,
 fn respond(
     door: &Door,
     call: &'static str,
-    started: Instant,
+    started: Stopwatch,
     pushed: Result<PushResponse, Refusal>,
     body: &'static str,
 ) -> Response {

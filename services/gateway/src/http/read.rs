@@ -1,12 +1,12 @@
 //! `POST /get-online-features`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use api::v1;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use clock::Stopwatch;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -58,7 +58,7 @@ pub(super) async fn get_online_features(
     State(door): State<Arc<Door>>,
     request: Request,
 ) -> Response {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let answer = answer(&door, request).await;
     let (status, route) = match &answer {
         Ok(answer) => (StatusCode::OK, answer.mesh.as_ref().map_or("", |mesh| &mesh.route)),
