@@ -7,6 +7,7 @@ use api::node::v1::node_server::NodeServer;
 use backbone::{LogError, Tailer};
 use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
+use futures::FutureExt;
 use store::{CheckpointError, Checkpoints, DiskCheckpoints};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -17,6 +18,8 @@ use crate::service::NodeService;
 use crate::shared::Identity;
 use crate::{checkpointer, topics};
 
+/// Other regions' mirrors hold their tails open; they do not keep a node from ending.
+const GRACE_MS: u64 = 1_000;
 /// A request names at most a few thousand entities or events.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
@@ -81,8 +84,8 @@ pub async fn run(
         peers.push((region.clone(), Arc::new(peer)));
     }
     let identity = Identity { mesh: config.mesh, region: config.region, regions: config.regions };
-    let core = Arc::new(Core::start(identity, env, log.clone(), checkpoints, peers));
-    serve(core.clone(), log, listener, shutdown).await?;
+    let core = Arc::new(Core::start(identity, env.clone(), log.clone(), checkpoints, peers));
+    serve(env, core.clone(), log, listener, shutdown).await?;
     if let Some(store) = core.shared().store() {
         checkpointer::save(core.shared(), store, true).await?;
     }
@@ -90,6 +93,7 @@ pub async fn run(
 }
 
 async fn serve(
+    env: Arc<dyn Env>,
     core: Arc<Core>,
     log: Arc<LocalLog>,
     listener: TcpListener,
@@ -102,11 +106,19 @@ async fn serve(
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let tails = LogService::new(log, topics::is_mirrored);
-    tonic::transport::Server::builder()
+    let stop = shutdown.shared();
+    let serving = tonic::transport::Server::builder()
         .add_service(nodes)
         .add_service(tails)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
-        .await?;
-    Ok(())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone());
+    let ending = async {
+        stop.clone().await;
+        env.sleep_ms(GRACE_MS).await;
+    };
+    tokio::select! {
+        biased;
+        served = serving => Ok(served?),
+        () = ending => Ok(()),
+    }
 }
