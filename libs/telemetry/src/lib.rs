@@ -30,6 +30,8 @@ impl Metrics {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
+            .scope_info_enabled(false)
+            .without_target_info()
             .build()
             .map_err(|error| MetricsError(error.to_string()))?;
         let provider = SdkMeterProvider::builder().with_reader(exporter).build();
@@ -48,5 +50,18 @@ impl Metrics {
         let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         encoded.map_err(|error| MetricsError(error.to_string()))?;
         String::from_utf8(text).map_err(|error| MetricsError(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instruments_are_scraped_by_name() {
+        let metrics = Metrics::new().unwrap();
+        metrics.meter("test").u64_counter("meridian_things").build().add(2, &[]);
+        let text = metrics.render().unwrap();
+        assert!(text.lines().any(|line| line == "meridian_things_total 2"), "{text}");
     }
 }

@@ -112,7 +112,8 @@ impl Door {
             let last = i + 1 == candidates.len();
             let wait_ms = if last { left_ms.saturating_sub(MARGIN_MS) } else { left_ms / 2 };
             read.wait_ms = if rules.waits { u32::try_from(wait_ms).unwrap_or(u32::MAX) } else { 0 };
-            let try_ms = self.config.try_ms.saturating_add(read.wait_ms.into()).min(left_ms);
+            let most_ms = if last { left_ms } else { left_ms - left_ms / 4 };
+            let try_ms = self.config.try_ms.saturating_add(read.wait_ms.into()).min(most_ms);
             let mut client = region.client.clone();
             let question = read.clone();
             match self.within(try_ms, async move { client.read(question).await }).await {
@@ -125,7 +126,9 @@ impl Door {
                 }
                 Err(status) => reasons.push(format!("{}: {}", region.name, status.message())),
             }
-            self.instruments.failover(&region.name);
+            if !last {
+                self.instruments.failover(&region.name);
+            }
         }
         let unavailable = || Refusal::Unavailable(reasons.join("; "));
         Err(conflict.unwrap_or_else(unavailable))

@@ -1,0 +1,91 @@
+//! The public gRPC contract, answered by the same code as HTTP.
+
+mod support;
+
+use std::collections::HashMap;
+
+use api::v1;
+use api::v1::mesh_client::MeshClient;
+use api::v1::value::Kind;
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use support::{Door, FakeNode, open};
+
+fn value(n: i64) -> v1::Value {
+    v1::Value { kind: Some(Kind::IntValue(n)) }
+}
+
+fn with_client<F: Future>(door: &Door, test: impl FnOnce(MeshClient<Channel>) -> F) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let client = MeshClient::connect(door.grpc()).await.expect("a connection");
+        test(client).await;
+    });
+}
+
+#[test]
+fn reads_are_answered_in_columns_and_refused_by_code() {
+    let node = FakeNode::start("us");
+    let door = open(&node, &[]);
+    with_client(&door, |mut client| async move {
+        let entities =
+            HashMap::from([("driver_id".into(), v1::ValueList { values: vec![value(1)] })]);
+        let mut request = v1::GetFeaturesRequest {
+            features: vec!["driver_stats:km_1h".into()],
+            entities,
+            ..v1::GetFeaturesRequest::default()
+        };
+        let answer = client.get_features(request.clone()).await.expect("an answer").into_inner();
+        assert_eq!(answer.feature_names, ["driver_id", "km_1h"]);
+        assert_eq!(answer.results[1].values[0].kind, Some(Kind::DoubleValue(2.0)));
+        assert_eq!(answer.mesh.expect("mesh").route, "local");
+        request.features = vec!["x:y".into()];
+        let refused = client.get_features(request).await.expect_err("no such view");
+        assert_eq!(refused.code(), Code::NotFound);
+    });
+}
+
+#[test]
+fn pushes_are_answered_one_by_one() {
+    let node = FakeNode::start("us");
+    let door = open(&node, &[]);
+    with_client(&door, |mut client| async move {
+        let push =
+            |n: usize| v1::PushRequest { source: "trips".into(), events: vec!["{}".into(); n] };
+        let answers = client.push(tokio_stream::iter([push(2), push(0), push(3)])).await;
+        let answers: Vec<_> = answers.expect("a stream").into_inner().collect().await;
+        let accepted: Vec<u64> =
+            answers.iter().map(|a| a.as_ref().expect("pushed").accepted).collect();
+        assert_eq!(accepted, [2, 0, 3]);
+        let wrong = v1::PushRequest { source: "x".into(), events: vec!["{}".into()] };
+        let answers = client.push(tokio_stream::iter([wrong])).await.expect("a stream");
+        let refused = answers.into_inner().next().await.expect("an answer").expect_err("refused");
+        assert_eq!(refused.code(), Code::NotFound);
+    });
+    assert_eq!(node.events().len(), 5);
+}
+
+#[test]
+fn explain_names_view_shard_and_region() {
+    let node = FakeNode::start("us");
+    let door = open(&node, &[]);
+    with_client(&door, |mut client| async move {
+        let request = |feature: &str| v1::ExplainRequest {
+            feature: feature.into(),
+            entity: HashMap::from([("driver_id".into(), value(1))]),
+            options: None,
+        };
+        let answer = client.explain(request("versioned:longest_1h")).await.expect("an answer");
+        let answer = answer.into_inner();
+        assert_eq!((answer.view.as_str(), answer.version), ("versioned", 2));
+        assert_eq!(answer.mesh.expect("mesh").served_by, "us");
+        for whole in ["driver_stats", "fare:price"] {
+            let refused = client.explain(request(whole)).await.expect_err("not one feature");
+            assert_eq!(refused.code(), Code::InvalidArgument);
+        }
+        let status = client.status(v1::StatusRequest {}).await.expect("a status").into_inner();
+        assert_eq!(status.region, "us");
+    });
+}

@@ -1,0 +1,333 @@
+//! A node that makes up values, from names that say which: entity `nobody` was never seen, the
+//! feature's type gives the value, and a mood gives the node's troubles.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::node::v1 as node;
+use api::node::v1::node_server::{Node, NodeServer};
+use api::v1::{
+    ExplainResponse, FeatureInfo, FieldStatus, OriginInfo, StatusRequest, StatusResponse,
+};
+use catalog::Catalog;
+use lattice::{Type, Value, shard};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+const CATALOG: &str = r#"
+project: test
+entities:
+  driver: {join_key: driver_id}
+  route: {join_keys: [origin, dest]}
+sources:
+  trips:
+    topic: trips
+    event_time: ended_at
+    id: trip_id
+    fields:
+      trip_id: string
+      ended_at: timestamp
+      driver_id: int
+      origin: string
+      dest: string
+      km: {type: double, range: [0, 1000]}
+      note: string?
+feature_views:
+  driver_stats: &stats
+    entity: driver
+    source: trips
+    windows: [1h]
+    features:
+      trips: {count: "*"}
+      km: {mean: km}
+      last_origin: {last: origin, windows: [all]}
+  driver_other:
+    entity: driver
+    source: trips
+    windows: [1h]
+    features:
+      trips: {count: "*"}
+  versioned:
+    version: 2
+    entity: driver
+    source: trips
+    windows: [1h]
+    features:
+      longest: {max: km}
+  route_stats: {<<: *stats, entity: route}
+on_demand_feature_views:
+  fare:
+    request: {rate: double, tip: double?}
+    inputs: [driver_stats@v1]
+    features:
+      price: km_1h * rate
+      generous: tip != null && tip > 1.0
+feature_services:
+  driver_svc: ["driver_stats:km_1h", "driver_stats:trips_1h"]
+"#;
+
+/// What [`CATALOG`] is in a catalog topic.
+fn entries() -> Vec<node::CatalogEntry> {
+    let definitions = catalog::compile(&[("catalog.yaml", CATALOG)]).expect("a sound catalog");
+    let changes = catalog::changes(&definitions, &Catalog::default(), &["us", "eu", "ap"]);
+    let entries = changes.expect("a first catalog").entries.into_iter();
+    entries.map(|(key, value)| node::CatalogEntry { key, value }).collect()
+}
+
+/// What ails the node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mood {
+    Well,
+    /// Serves from a checkpoint, and says so.
+    NotReady,
+    /// Takes reads and never answers.
+    Hangs,
+    /// Never sees what a token names.
+    Behind,
+    /// Its view of `ap` is an hour old.
+    Old,
+}
+
+/// A node in this process, on a runtime of its own: dropping that is like killing it.
+pub struct FakeNode {
+    pub region: String,
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+struct Shared {
+    region: String,
+    catalog: Catalog,
+    entries: Vec<node::CatalogEntry>,
+    mood: Mutex<Mood>,
+    reads: Mutex<Vec<node::ReadRequest>>,
+    events: Mutex<Vec<(String, serde_json::Value)>>,
+}
+
+impl FakeNode {
+    pub fn start(region: &str) -> Self {
+        let entries = entries();
+        let mut catalog = Catalog::default();
+        for entry in &entries {
+            catalog.insert(&entry.key, &entry.value).expect("an entry");
+        }
+        let shared = Arc::new(Shared {
+            region: region.into(),
+            catalog,
+            entries,
+            mood: Mutex::new(Mood::Well),
+            reads: Mutex::default(),
+            events: Mutex::default(),
+        });
+        let runtime = Runtime::new().expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tonic::transport::Server::builder()
+            .add_service(NodeServer::new(Service(shared.clone())));
+        runtime.spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        Self { region: region.into(), address, shared, runtime: Some(runtime) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn set(&self, mood: Mood) {
+        *self.shared.mood.lock().expect("a mood") = mood;
+    }
+
+    /// Every connection breaks at once.
+    pub fn kill(&mut self) {
+        self.runtime.take().expect("alive").shutdown_timeout(Duration::from_secs(5));
+    }
+
+    pub fn reads(&self) -> Vec<node::ReadRequest> {
+        self.shared.reads.lock().expect("reads").clone()
+    }
+
+    /// Sources and events, in the order in which they were appended.
+    pub fn events(&self) -> Vec<(String, serde_json::Value)> {
+        self.shared.events.lock().expect("events").clone()
+    }
+}
+
+struct Service(Arc<Shared>);
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn position(region: &str, offset: u64) -> node::Position {
+    node::Position { region: region.into(), topic_id: vec![7; 16].into(), partition: 0, offset }
+}
+
+impl Service {
+    fn mood(&self) -> Mood {
+        *self.0.mood.lock().expect("a mood")
+    }
+
+    fn view(&self, read: &node::ViewRead) -> Result<node::ViewValues, Status> {
+        let active = self.0.catalog.active(&read.view, read.version);
+        let plan = active.values().next().ok_or_else(|| Status::not_found("no such view"))?;
+        let rows = read.entities.iter().map(|entity| {
+            let key = shard::decode_entity_key(entity).expect("a key");
+            let kinds = read.features.iter().map(|i| plan.features[*i as usize].kind);
+            let (values, statuses) = kinds.map(|kind| made_up(&key, kind)).unzip();
+            let seen = key != [Value::Int(404)];
+            node::EntityValues {
+                values,
+                statuses,
+                event_time_ms: if seen { 1_795_415_250_000 } else { 0 },
+                invalid_reason: "too long ago".into(),
+            }
+        });
+        let info = FeatureInfo { resolution_ms: 60_000, as_of_ms: None, covered_from_ms: None };
+        Ok(node::ViewValues {
+            rows: rows.collect(),
+            features: vec![info; read.features.len()],
+            catching_up: false,
+        })
+    }
+}
+
+/// 404 was never seen, 410 is too old, 204 has no value, 400 cannot be read, 500 is beyond numbers.
+fn made_up(key: &[Value], kind: Type) -> (api::v1::Value, i32) {
+    let null = |status: FieldStatus| (Value::Null.into(), status.into());
+    match key {
+        [Value::Int(404)] => return null(FieldStatus::NotFound),
+        [Value::Int(410)] => return null(FieldStatus::OutsideMaxAge),
+        [Value::Int(204)] => return null(FieldStatus::NullValue),
+        [Value::Int(400)] => return null(FieldStatus::Invalid),
+        _ => {}
+    }
+    let value = match (key, kind) {
+        ([Value::Int(500)], Type::Double) => Value::Float(f64::NEG_INFINITY),
+        ([Value::Int(501)], Type::Double) => Value::Float(f64::NAN),
+        (_, Type::Double) => Value::Float(2.0),
+        (_, Type::Int) => Value::Int(7),
+        (_, Type::Bool) => Value::Bool(true),
+        (_, Type::String) => Value::Text("JFK".into()),
+        (_, Type::Timestamp) => Value::Time(0),
+    };
+    (value.into(), FieldStatus::Present.into())
+}
+
+#[tonic::async_trait]
+impl Node for Service {
+    async fn read(
+        &self,
+        request: Request<node::ReadRequest>,
+    ) -> Result<Response<node::ReadResponse>, Status> {
+        let request = request.into_inner();
+        self.0.reads.lock().expect("reads").push(request.clone());
+        match self.mood() {
+            Mood::Hangs => std::future::pending().await,
+            Mood::Behind if !request.tokens.is_empty() => {
+                return Err(Status::failed_precondition("not yet"));
+            }
+            _ => {}
+        }
+        let origin = |(region, age_ms): (&str, i64)| {
+            let excluded = request.exclude_regions.iter().any(|r| r == region);
+            let state = if excluded { "excluded" } else { "ok" };
+            let origin =
+                OriginInfo { state: state.into(), age_ms: Some(age_ms), watermark_ms: Some(0) };
+            (region.to_owned(), origin)
+        };
+        let ap_ms = if self.mood() == Mood::Old { 3_600_000 } else { 30 };
+        Ok(Response::new(node::ReadResponse {
+            views: request.views.iter().map(|view| self.view(view)).collect::<Result<_, _>>()?,
+            origins: [("us", 10), ("eu", 20), ("ap", ap_ms)].into_iter().map(origin).collect(),
+            generation: self.0.catalog.generation(),
+            seen: vec![position(&self.0.region, 41)],
+        }))
+    }
+
+    type AppendStream = Replies<node::AppendResponse>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<node::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let shared = self.0.clone();
+        let replies = request.into_inner().map(move |request| {
+            let request = request?;
+            if shared.catalog.source(&request.source).is_none() {
+                return Err(Status::not_found(format!("no source {}", request.source)));
+            }
+            let accepted = request.events.len() as u64;
+            let mut events = shared.events.lock().expect("events");
+            for event in request.events {
+                let event = serde_json::from_slice(&event).expect("JSON");
+                events.push((request.source.clone(), event));
+            }
+            let positions = vec![position(&shared.region, events.len() as u64)];
+            Ok(node::AppendResponse { accepted, positions })
+        });
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    type WatchStream = Replies<node::Health>;
+
+    async fn watch(
+        &self,
+        _: Request<node::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let shared = self.0.clone();
+        let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(
+            Duration::from_millis(20),
+        ));
+        let said = ticks.map(move |_| {
+            Ok(node::Health {
+                region: shared.region.clone(),
+                ready: *shared.mood.lock().expect("a mood") != Mood::NotReady,
+                serving: true,
+                generation: shared.catalog.generation(),
+                ..node::Health::default()
+            })
+        });
+        Ok(Response::new(Box::pin(said)))
+    }
+
+    async fn catalog(
+        &self,
+        _: Request<node::CatalogRequest>,
+    ) -> Result<Response<node::CatalogResponse>, Status> {
+        let (generation, entries) = (self.0.catalog.generation(), self.0.entries.clone());
+        Ok(Response::new(node::CatalogResponse { generation, entries }))
+    }
+
+    async fn define(
+        &self,
+        _: Request<node::DefineRequest>,
+    ) -> Result<Response<node::DefineResponse>, Status> {
+        Err(Status::unimplemented("not asked by gateways"))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<node::ExplainRequest>,
+    ) -> Result<Response<ExplainResponse>, Status> {
+        let request = request.into_inner();
+        let (view, version, shard) = (request.view, request.version, request.shard);
+        Ok(Response::new(ExplainResponse { view, version, shard, ..ExplainResponse::default() }))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let region = self.0.region.clone();
+        Ok(Response::new(StatusResponse { region, ..StatusResponse::default() }))
+    }
+
+    type DeadLettersStream = Replies<node::DeadLetter>;
+
+    async fn dead_letters(
+        &self,
+        _: Request<node::DeadLettersRequest>,
+    ) -> Result<Response<Self::DeadLettersStream>, Status> {
+        Err(Status::unimplemented("not asked by gateways"))
+    }
+}
