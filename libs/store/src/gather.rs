@@ -11,16 +11,23 @@ use crate::limits::Limits;
 
 /// All open runs of a shard together hold at most this many bytes of keys and values; a run that
 /// would go above it is dropped, and its origin's panes are merged only.
-pub const RUN_BYTES: usize = 256 << 20;
+pub const RUN_BYTES: usize = 64 << 20;
 
 /// The panes of one run so far, by record key.
 pub(crate) type Run = BTreeMap<Bytes, Bytes>;
 
 /// The open runs of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Runs {
     open: BTreeMap<Origin, Run>,
     bytes: usize,
+    limit_bytes: usize,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), bytes: 0, limit_bytes: RUN_BYTES }
+    }
 }
 
 impl Runs {
@@ -43,11 +50,13 @@ impl Runs {
         }
         let (removed, added) =
             old.map_or((0, record.len() + value.len()), |(n, _)| (n, value.len()));
-        self.bytes = self.bytes - removed + added;
-        if self.bytes > RUN_BYTES {
-            tracing::warn!(?origin, limit = RUN_BYTES, "a re-appended run is too big to gather");
+        let bytes = self.bytes - removed + added;
+        if bytes > self.limit_bytes {
+            let limit_bytes = self.limit_bytes;
+            tracing::warn!(?origin, limit_bytes, "a re-appended run is too big to gather");
             self.end(&origin);
         } else {
+            self.bytes = bytes;
             run.insert(Bytes::copy_from_slice(record), Bytes::copy_from_slice(value));
         }
     }
@@ -73,4 +82,43 @@ pub(crate) fn live(run: &Run, plan: PlanHash, limits: &Limits) -> (Vec<(Bytes, B
         }
     }
     (panes, digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lattice::delta::{pane_key, read_pane_key};
+    use lattice::{PaneKey, TopicId};
+
+    #[test]
+    fn a_run_above_the_bound_is_dropped_and_frees_what_it_held() {
+        let origin =
+            |partition| Origin { region: "jfk".into(), topic: TopicId::default(), partition };
+        let key = |partition, start_ms| {
+            let (plan, span) = (PlanHash::default(), Span { width_s: 1, start_ms });
+            pane_key(&PaneKey { plan, entity: "e".into(), span, origin: origin(partition) })
+        };
+        let size = key(0, 0).len() + 10;
+        let mut runs = Runs { limit_bytes: 3 * size, ..Runs::default() };
+        let add = |runs: &mut Runs, partition, start_ms, value: &[u8; 10]| {
+            let record = key(partition, start_ms);
+            runs.add(read_pane_key(&record).unwrap(), &record, value);
+        };
+        runs.begin(origin(0));
+        runs.begin(origin(1));
+        add(&mut runs, 0, 0, &[1; 10]);
+        // The same pane again costs nothing, an older one changes nothing, others are not gathered.
+        add(&mut runs, 0, 0, &[2; 10]);
+        add(&mut runs, 0, 0, &[1; 10]);
+        add(&mut runs, 2, 0, &[1; 10]);
+        assert_eq!(runs.bytes, size);
+        for start_ms in 0..3 {
+            add(&mut runs, 1, start_ms, &[1; 10]);
+        }
+        assert_eq!(runs.bytes, size);
+        assert_eq!(runs.end(&origin(1)), None);
+        let run = runs.end(&origin(0)).unwrap();
+        assert_eq!(run.into_values().collect::<Vec<_>>(), [Bytes::from(vec![2; 10])]);
+        assert_eq!(runs.bytes, 0);
+    }
 }

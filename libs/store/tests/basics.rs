@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::slice::from_ref;
+
 use bytes::Bytes;
 use lattice::delta::{RepairRequest, pane_key, repair_record, run_record};
 use lattice::progress::NO_WATERMARK;
@@ -18,7 +20,7 @@ fn a_progress_proves_what_adds_up_and_only_that() {
     let claim = progress(&origin, 0, 2, NO_WATERMARK, digest);
     let applied = store.apply(0, &[record(&panes[0]), claim.clone()]);
     assert_eq!((applied.merged, applied.moved), (1, false));
-    assert_eq!(applied.unproven, std::slice::from_ref(&origin));
+    assert_eq!(applied.unproven, from_ref(&origin));
     let state = store.state(0, &origin, PLAN).unwrap();
     assert_eq!((state.proven, state.panes), (None, 1));
     assert_eq!(state.pending.unwrap().frontier.next, 2);
@@ -77,12 +79,12 @@ fn a_run_replaces_what_should_not_be_there() {
     let bogus = pane(&origin, "c", 60, 0, 3, "z");
     let claim = progress(&origin, 0, 5, NO_WATERMARK, support::digest(&good));
     let batch = [record(&good[0]), record(&bogus), record(&good[1]), claim.clone()];
-    assert_eq!(store.apply(0, &batch).unproven, std::slice::from_ref(&origin));
+    assert_eq!(store.apply(0, &batch).unproven, from_ref(&origin));
     let (run, serial) = run_record(&origin, 1);
     // An incomplete run changes nothing; a complete one proves.
     let run = (run, Some(serial));
     let part = [run.clone(), record(&good[0]), claim.clone()];
-    assert_eq!(store.apply(0, &part).unproven, std::slice::from_ref(&origin));
+    assert_eq!(store.apply(0, &part).unproven, from_ref(&origin));
     assert_eq!(store.state(0, &origin, PLAN).unwrap().panes, 3);
     let full = [run, record(&good[0]), record(&good[1]), claim];
     let applied = store.apply(0, &full);
@@ -99,7 +101,7 @@ fn a_run_is_gathered_without_what_has_expired_or_is_of_other_origins() {
     let bogus = pane(&origin, "c", 60, 9_000_000, 6, "z");
     let expired = pane(&origin, "b", 60, 0, 1, "y");
     let foreign = pane(&other, "a", 60, 9_000_000, 5, "x");
-    let claim = progress(&origin, 0, 5, 9_000_000, support::digest(std::slice::from_ref(&good)));
+    let claim = progress(&origin, 0, 5, 9_000_000, support::digest(from_ref(&good)));
     let (run, serial) = run_record(&origin, 1);
     let run = (run, Some(serial));
     let batch = [record(&bogus), run, record(&expired), record(&foreign), record(&good), claim];
@@ -115,7 +117,7 @@ fn a_fold_that_began_anew_has_a_watermark_of_its_own() {
     let old = pane(&origin, "a", 60, 600_000, 3, "x");
     let new = pane(&origin, "a", 60, 0, 12, "y");
     let late = progress(&origin, 0, 5, 10_000_000, Digest::default());
-    let again = progress(&origin, 10, 12, 50_000, support::digest(std::slice::from_ref(&new)));
+    let again = progress(&origin, 10, 12, 50_000, support::digest(from_ref(&new)));
     let store = Store::new(1);
     store.apply(0, &[record(&old), late]);
     assert_eq!(store.pane(0, &key(&origin, "a", 60, 600_000)), None, "it has expired");
@@ -186,15 +188,11 @@ fn staging_changes_nothing_and_names_what_expires() {
     let store = Store::new(1);
     let origin = origin("jfk", 0);
     let old = pane(&origin, "a", 60, 0, 1, "x");
-    store.apply(
-        0,
-        &[record(&old), progress(&origin, 0, 1, 0, support::digest(std::slice::from_ref(&old)))],
-    );
+    store.apply(0, &[record(&old), progress(&origin, 0, 1, 0, support::digest(from_ref(&old)))]);
     let before = store.states(0);
     let new = pane(&origin, "a", 60, 9_000_000, 2, "y");
     let plan = support::plan_progress(0, 2, 9_000_000, Digest::default());
-    let staged =
-        store.stage(0, &origin, &[StagedPlan { progress: plan }], std::slice::from_ref(&new));
+    let staged = store.stage(0, &origin, &[StagedPlan { progress: plan }], from_ref(&new));
     assert_eq!(staged.gone, [old.0]);
     assert_eq!(staged.digests, [support::digest(&[new])]);
     assert_eq!(store.states(0), before);
