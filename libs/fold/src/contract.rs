@@ -179,7 +179,7 @@ fn wrong_type(field: &Field, raw: &Raw<'_>) -> String {
         Raw::Null => "null".to_owned(),
         Raw::Bool(b) => b.to_string(),
         Raw::Int(n) => n.to_string(),
-        Raw::Float(x) => x.to_string(),
+        Raw::Float(x) => shown(Input::Float(*x)),
         Raw::Text(text) => shown(Input::Text(text)),
         Raw::Nested => "an array or object".to_owned(),
     };
@@ -199,7 +199,8 @@ fn shown(value: Input<'_>) -> String {
         Input::Null => "null".to_owned(),
         Input::Bool(b) => b.to_string(),
         Input::Int(n) => n.to_string(),
-        Input::Float(x) => x.to_string(),
+        Input::Float(x) if x == 0.0 || (1e-6..1e15).contains(&x.abs()) => x.to_string(),
+        Input::Float(x) => format!("{x:e}"),
         Input::Time(ms) => clock::format_timestamp(ms),
         Input::Text(text) => match text.char_indices().nth(SHOWN_CHARS) {
             Some((end, _)) => format!("{:?}…", &text[..end]),

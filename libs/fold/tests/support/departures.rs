@@ -80,50 +80,59 @@ pub fn plans(history_ms: i64) -> Vec<Arc<Plan>> {
     .enumerate()
     .map(|(i, (view, keys, windows))| {
         let (widths, features) = features(&source, windows, history_ms);
-        Arc::new(Plan {
-            hash: PlanHash([i as u8; 16]),
-            view: view.into(),
-            version: 1,
-            activation: 0,
-            source: source.clone(),
-            entity: Entity {
-                name: view.into(),
-                join_keys: keys.iter().map(|k| source.fields[*k].name.clone()).collect(),
-            },
-            keys,
-            filter: None,
-            history_ms,
-            ttl_ms: None,
-            widths,
-            features,
-        })
+        let plan = plan_of(&source, view, keys, 0, 0, Vec::new());
+        Arc::new(Plan { hash: PlanHash([i as u8; 16]), history_ms, widths, features, ..plan })
     })
     .collect()
 }
 
+/// A cell that folds in a field.
+pub fn cell(name: &str, kind: Kind, input: Type, field: usize) -> Cell {
+    let spec = CellSpec { kind, input };
+    Cell { name: name.into(), spec, input: CellInput::Field(field), filter: None }
+}
+
 fn cells(source: &Source) -> Vec<Cell> {
     let late = Expr::check("dep_delay > 15", &variables(&source.fields)).unwrap();
-    let cell = |name: &str, kind, input, from| Cell {
-        name: name.into(),
-        spec: CellSpec { kind, input },
-        input: from,
-        filter: None,
-    };
-    let delay = CellInput::Field(DEP_DELAY);
+    let departures = cell("departures", Kind::Count, Type::Bool, 0);
+    let late_share = cell("late_share", Kind::Share, Type::Bool, 0);
     vec![
-        cell("departures", Kind::Count, Type::Bool, CellInput::Event),
-        cell("delay", Kind::Mean, Type::Int, delay.clone()),
-        cell("worst_delay", Kind::Max, Type::Int, delay.clone()),
-        cell("delay_p90", Kind::Quantile { q: 0.9 }, Type::Int, delay),
-        cell("late_share", Kind::Share, Type::Bool, CellInput::Expr(late)),
-        cell("miles", Kind::Sum, Type::Double, CellInput::Field(DISTANCE)),
-        cell(
-            "destinations",
-            Kind::Distinct { error_bp: 100 },
-            Type::String,
-            CellInput::Field(DEST),
-        ),
+        Cell { input: CellInput::Event, ..departures },
+        cell("delay", Kind::Mean, Type::Int, DEP_DELAY),
+        cell("worst_delay", Kind::Max, Type::Int, DEP_DELAY),
+        cell("delay_p90", Kind::Quantile { q: 0.9 }, Type::Int, DEP_DELAY),
+        Cell { input: CellInput::Expr(late), ..late_share },
+        cell("miles", Kind::Sum, Type::Double, DISTANCE),
+        cell("destinations", Kind::Distinct { error_bp: 100 }, Type::String, DEST),
     ]
+}
+
+/// A plan of one width and no features: enough to fold.
+pub fn plan_of(
+    source: &Arc<Source>,
+    view: &str,
+    keys: Vec<usize>,
+    width_s: u32,
+    retention_ms: i64,
+    cells: Vec<Cell>,
+) -> Plan {
+    Plan {
+        hash: PlanHash([0xaa; 16]),
+        view: view.into(),
+        version: 1,
+        activation: 0,
+        source: source.clone(),
+        entity: Entity {
+            name: view.into(),
+            join_keys: keys.iter().map(|k| source.fields[*k].name.clone()).collect(),
+        },
+        keys,
+        filter: None,
+        history_ms: 0,
+        ttl_ms: None,
+        widths: vec![width(width_s, retention_ms, cells)],
+        features: Vec::new(),
+    }
 }
 
 fn width(width_s: u32, retention_ms: i64, cells: Vec<Cell>) -> Width {
@@ -158,9 +167,7 @@ fn features(
             });
         }
     }
-    let spec = CellSpec { kind: Kind::Last, input: Type::String };
-    let last =
-        Cell { name: "last_destination".into(), spec, input: CellInput::Field(DEST), filter: None };
+    let last = cell("last_destination", Kind::Last, Type::String, DEST);
     features.push(Feature {
         name: last.name.clone(),
         window_ms: None,
