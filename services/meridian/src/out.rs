@@ -3,11 +3,15 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
+use comfy_table::{LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::error::CliError;
+
+/// A line under the head, and nothing else.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Prints one line. A reader that has gone away (`| head`) is no failure.
 pub(crate) fn line(text: impl AsRef<str>) {
@@ -52,7 +56,7 @@ pub(crate) fn json(value: &serde_json::Value) {
 pub(crate) fn table<'a>(head: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     let head: Vec<&str> = head.into_iter().collect();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(head);
+    table.load_style(STYLE).set_header(head);
     table
 }
 

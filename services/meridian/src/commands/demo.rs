@@ -176,6 +176,11 @@ async fn read_everywhere(mesh: &Mesh) -> Result<()> {
     if !same {
         return Err(CliError::Claim("the three regions are to answer the same".into()));
     }
+    let departures: Vec<i64> =
+        columns.iter().filter_map(|answer| whole(answer, SHOWN[0])).collect();
+    if departures.len() != columns.len() || departures[0] != departures[3..].iter().sum::<i64>() {
+        return Err(CliError::Claim(format!("the regions' parts are to add up: {departures:?}")));
+    }
     out::line("every gateway gives the same values");
     Ok(())
 }
@@ -207,7 +212,18 @@ pub(super) async fn read(
     Ok(gateway.client.get_features(request(asked)).await.map_err(failed)?.into_inner())
 }
 
-fn shown(answer: &GetFeaturesResponse, feature: &str) -> String {
+fn cell<'a>(answer: &'a GetFeaturesResponse, feature: &str) -> Option<&'a Value> {
     let column = answer.feature_names.iter().position(|name| name == feature);
-    value::shown(column.and_then(|at| answer.results.get(at)?.values.first()))
+    column.and_then(|at| answer.results.get(at)?.values.first())
+}
+
+fn shown(answer: &GetFeaturesResponse, feature: &str) -> String {
+    value::shown(cell(answer, feature))
+}
+
+fn whole(answer: &GetFeaturesResponse, feature: &str) -> Option<i64> {
+    match cell(answer, feature)?.kind {
+        Some(Kind::IntValue(count)) => Some(count),
+        _ => None,
+    }
 }

@@ -21,6 +21,7 @@ pub(super) async fn run(args: &ExplainArgs) -> Result<()> {
         options: Some(value::options(&args.read)?),
     };
     let mesh = Mesh::running(&args.mesh.data)?;
+    get::known_regions(&mesh, &args.read)?;
     let mut gateway = client::any_gateway(&mesh, args.read.region.as_deref()).await?;
     let failed = gateway.failed();
     let answer = gateway.client.explain(request(asked)).await.map_err(failed)?.into_inner();
@@ -57,6 +58,7 @@ fn print(feature: &str, answer: &ExplainResponse) {
         ]);
     }
     out::line(table.to_string());
+    out::line("");
     get::print_mesh(&answer.mesh.clone().unwrap_or_default());
 }
 

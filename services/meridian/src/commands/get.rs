@@ -4,7 +4,7 @@ use api::v1::{GetFeaturesRequest, GetFeaturesResponse, MeshInfo, ValueList};
 use serde_json::{Map, Value as Json, json};
 
 use crate::adapt::catalog::Known;
-use crate::cli::GetArgs;
+use crate::cli::{GetArgs, ReadArgs};
 use crate::client::{self, Gateway, request};
 use crate::error::Result;
 use crate::mesh::Mesh;
@@ -17,6 +17,7 @@ use crate::{out, value};
 pub(super) async fn run(args: &GetArgs) -> Result<()> {
     let asked = ask(args)?;
     let mesh = Mesh::running(&args.mesh.data)?;
+    known_regions(&mesh, &args.read)?;
     let asked = name(&mesh, &args.what, asked).await?;
     let mut gateway = client::any_gateway(&mesh, args.read.region.as_deref()).await?;
     let answer = read(&mut gateway, asked).await?;
@@ -26,6 +27,14 @@ pub(super) async fn run(args: &GetArgs) -> Result<()> {
         print(&answer);
     }
     Ok(())
+}
+
+/// A region that is excluded must be one: a slip would leave nothing out, and not be noticed.
+///
+/// # Errors
+/// It is none.
+pub(super) fn known_regions(mesh: &Mesh, read: &ReadArgs) -> Result<()> {
+    read.exclude_region.iter().try_for_each(|region| mesh.region(region).map(|_| ()))
 }
 
 /// Asks a gateway.
@@ -88,6 +97,10 @@ fn print(answer: &GetFeaturesResponse) {
         ]);
     }
     out::line(table.to_string());
+    for (name, reason) in sorted(&info.invalid) {
+        out::line(format!("{name}: {reason}"));
+    }
+    out::line("");
     print_mesh(&info);
 }
 

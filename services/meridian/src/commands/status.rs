@@ -114,7 +114,9 @@ fn print(mesh: &Mesh, answers: &Answers) {
         table.add_row([region.clone(), node, gateway].into_iter().chain(row));
     }
     out::line(table.to_string());
+    out::line("");
     print_origins(answers);
+    out::line("");
     for (region, answer) in answers {
         match answer {
             Ok(status) => {

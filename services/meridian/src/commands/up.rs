@@ -36,6 +36,8 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
     let data = data.canonicalize().map_err(CliError::file("find", data))?;
     let before = Mesh::read(&data)?;
     if let Some(before) = &before {
+        // Whoever was killed said that it was ready; nobody should believe that any more.
+        Mesh { supervisor: None, ..before.clone() }.write(&data)?;
         leftovers_ended(before, &env).await?;
     }
     let layout = Layout {

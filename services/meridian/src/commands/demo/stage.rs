@@ -45,7 +45,13 @@ impl Stage {
         let mut up = Command::new(&program);
         up.arg("up").arg("--catalog").arg(catalog).arg("--data").arg(&data);
         up.args(["--regions", &REGIONS.join(","), "--base-port", &args.base_port.to_string()]);
-        up.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+        up.stdout(out).stderr(err).process_group(0);
+        if args.keep {
+            up.stdin(Stdio::null());
+        } else {
+            // However the demo ends, its mesh ends with it.
+            up.arg("--exit-with-parent").stdin(Stdio::piped());
+        }
         let up = up.spawn().map_err(CliError::file("run", &program))?;
         let mut stage = Self { data, up };
         if let Err(error) = stage.wait(env).await {
