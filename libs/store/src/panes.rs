@@ -230,8 +230,11 @@ impl PlanPanes {
 
     /// Removes panes, given in the order of [`PlanPanes::lost`].
     pub(crate) fn remove(&mut self, places: &[Place], scratch: &mut Scratch) {
-        for place in places {
-            self.remove_slot(*place, scratch);
+        // What goes from one entity goes at once: a busy one has a hundred thousand panes.
+        let mut by_entity = places.to_vec();
+        by_entity.sort_by_key(|place| (place.series, place.entity));
+        for same in by_entity.chunk_by(|a, b| (a.series, a.entity) == (b.series, b.entity)) {
+            self.remove_slots(same, scratch);
         }
         for same in places.chunk_by(|a, b| (a.series, a.start_ms) == (b.series, b.start_ms)) {
             let Place { series, start_ms, .. } = same[0];
@@ -239,22 +242,37 @@ impl PlanPanes {
         }
     }
 
-    fn remove_slot(&mut self, place: Place, scratch: &mut Scratch) {
-        let list = &self.series[place.series as usize];
-        let entity = self.entities.get_mut(place.entity);
-        let Ok(at) = entity.place(&self.ranks, place.series, place.start_ms) else { return };
-        let slot = entity.slots.remove(at);
-        let (series, start_ms) = (&*list.bytes, place.start_ms);
-        put_pane_key(PaneKeyRef { series, start_ms, entity: &entity.key }, &mut scratch.key);
+    /// Removes panes of one entity and series, ordered by start.
+    fn remove_slots(&mut self, mut places: &[Place], scratch: &mut Scratch) {
+        let Some(&Place { series, entity: id, .. }) = places.first() else { return };
+        let list = &self.series[series as usize];
         let track = &mut self.tracks[list.track as usize];
-        track.digest.remove(Digest::of(&scratch.key, &slot.value, &mut scratch.member));
-        track.panes -= 1;
-        track.dirty = true;
-        if slot.saved {
-            scratch.removed.insert(Bytes::copy_from_slice(&scratch.key));
+        let entity = self.entities.get_mut(id);
+        while let [first, rest @ ..] = places {
+            let Ok(at) = entity.place(&self.ranks, series, first.start_ms) else {
+                places = rest;
+                continue;
+            };
+            let is_at = |slot: &Slot, place: &Place| {
+                slot.series == series && slot.start_ms == place.start_ms
+            };
+            let slots = entity.slots[at..].iter();
+            let run = slots.zip(places).take_while(|(slot, place)| is_at(slot, place)).count();
+            for slot in entity.slots.drain(at..at + run) {
+                let start_ms = slot.start_ms;
+                let key = PaneKeyRef { series: &list.bytes, start_ms, entity: &entity.key };
+                put_pane_key(key, &mut scratch.key);
+                track.digest.remove(Digest::of(&scratch.key, &slot.value, &mut scratch.member));
+                track.panes -= 1;
+                track.dirty = true;
+                if slot.saved {
+                    scratch.removed.insert(Bytes::copy_from_slice(&scratch.key));
+                }
+            }
+            places = &places[run..];
         }
         if entity.slots.is_empty() {
-            self.entities.release(place.entity);
+            self.entities.release(id);
         } else if entity.slots.len() < entity.slots.capacity() / 2 {
             entity.slots.shrink_to_fit();
         }

@@ -17,8 +17,13 @@ use super::{End, commit};
 use crate::applier::delta_topic;
 use crate::shared::Shared;
 
-/// An event waits at most this long for its commit.
+/// An event waits at most this long for its commit …
 const COMMIT_EVERY_MS: i64 = 20;
+/// … but behind the log's end larger commits are worth more than early ones: a pane that changes
+/// ten times is written, mirrored and merged once.
+const CATCH_UP_EVERY_MS: i64 = 200;
+/// A partition with more events than this before it is behind.
+const BEHIND_EVENTS: u64 = 1_000;
 /// Progress is written in all shards this often, events or not.
 const HEARTBEAT_MS: i64 = 200;
 /// More events than this are not put into one commit.
@@ -50,6 +55,8 @@ pub(super) struct Session {
     /// When the oldest uncommitted event was folded, ms.
     dirty_since_ms: Option<i64>,
     uncommitted: usize,
+    /// The log's end when the last heartbeat asked for it.
+    end: u64,
     heartbeat_ms: i64,
 }
 
@@ -93,6 +100,7 @@ impl Session {
             complete_to_ms: i64::MIN,
             dirty_since_ms: None,
             uncommitted: 0,
+            end: 0,
             heartbeat_ms: shared.env.now_ms() - HEARTBEAT_MS,
         };
         session.check_proven()?;
@@ -137,8 +145,14 @@ impl Session {
 
     fn due_ms(&self) -> i64 {
         let heartbeat_ms = self.heartbeat_ms + HEARTBEAT_MS;
-        self.dirty_since_ms
-            .map_or(heartbeat_ms, |since_ms| heartbeat_ms.min(since_ms + COMMIT_EVERY_MS))
+        let wait_ms = if self.is_behind() { CATCH_UP_EVERY_MS } else { COMMIT_EVERY_MS };
+        self.dirty_since_ms.map_or(heartbeat_ms, |since_ms| heartbeat_ms.min(since_ms + wait_ms))
+    }
+
+    /// Plans that still catch up do not make the others wait.
+    fn is_behind(&self) -> bool {
+        let next = self.cohorts.iter().map(|cohort| cohort.fold.next()).max();
+        next.is_some_and(|next| next.saturating_add(BEHIND_EVENTS) < self.end)
     }
 
     async fn take_batch(&mut self, index: usize, batch: Batch) -> Result<(), End> {
@@ -206,10 +220,10 @@ impl Session {
 
     /// Everything appended before the end was asked for is folded if `next` has reached the end.
     async fn note_completeness(&mut self, now_ms: i64) -> Result<(), End> {
-        let end = self.shared.log.bounds(&self.partition).await?.committed_end;
+        self.end = self.shared.log.bounds(&self.partition).await?.committed_end;
         let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
         let Some(ahead) = ahead else { return Ok(()) };
-        let known_ms = if ahead.fold.next() >= end { now_ms } else { ahead.appended_ms };
+        let known_ms = if ahead.fold.next() >= self.end { now_ms } else { ahead.appended_ms };
         self.complete_to_ms = self.complete_to_ms.max(known_ms);
         Ok(())
     }
