@@ -124,6 +124,20 @@ fn events_come_and_go_and_what_is_wrong_with_them_is_said() {
         counts["folded"] == 3_000 && counts["repeated"] == whole
     });
 
+    // `explain` shows the panes behind what `get` gives, and is as sure of it.
+    let read = |command| {
+        let asked = [command, "user_activity:clicks_7d", "user_id=u", "--json"];
+        let at = ["--as-of", "2026-01-02T00:00:00Z"];
+        let answer = mesh.run(&[&asked[..], &at[..]].concat()).succeeds();
+        serde_json::from_str::<serde_json::Value>(&answer).unwrap()
+    };
+    let (value, panes) = (read("get"), read("explain"));
+    assert_eq!(panes["value"], 3_000, "{panes}");
+    let counts = panes["panes"].as_array().unwrap().iter().map(|pane| pane["events"].as_u64());
+    assert_eq!(counts.sum::<Option<u64>>(), Some(3_000), "{panes}");
+    assert_eq!(value["mesh"]["complete"], true, "{value}");
+    assert_eq!(panes["mesh"]["complete"], true, "{panes}");
+
     // Broken events arrive as they are.
     let broken = file("broken.jsonl", b"not json\n\xff\xfe\n");
     mesh.run(&["ingest", STARTER_SOURCE, &broken, "--region", "us"]).succeeds();

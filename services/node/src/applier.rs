@@ -65,7 +65,7 @@ async fn follow(shared: &Shared, store: &Store, topic: &Arc<str>) -> Result<(), 
     let from = shared.positions.lock().begin(topic, info.id, info.partitions);
     for (partition, _) in &from {
         let end = shared.log.bounds(partition).await?.committed_end;
-        shared.positions.lock().expect(partition, end);
+        shared.positions.lock().set_goal(partition, end);
     }
     let mut tail = match shared.log.tail(from).await {
         Err(LogError::Truncated { partition, start }) => {

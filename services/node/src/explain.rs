@@ -6,7 +6,7 @@ use lattice::Region;
 use lattice::cell::Cells;
 use lattice::combine::{PaneView, Want, combine};
 
-use crate::origins;
+use crate::origins::{self, Standing};
 use crate::reader::{ReadError, Scope, ViewReader};
 use crate::shared::Shared;
 
@@ -50,6 +50,8 @@ pub(crate) fn explain(
         mesh: Some(v1::MeshInfo {
             served_by: shared.identity.region.to_string(),
             as_of_ms: cut.until_ms,
+            complete: parts.values().all(|part| part.standing == Standing::Ok)
+                && reader.info(feature).covered_from_ms.is_none(),
             origins: parts.iter().map(|(r, part)| (r.to_string(), part.info(now_ms))).collect(),
             ..Default::default()
         }),

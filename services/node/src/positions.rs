@@ -51,7 +51,7 @@ impl Positions {
     }
 
     /// The node is not caught up before `end` is applied.
-    pub fn expect(&mut self, partition: &Partition, end: u64) {
+    pub fn set_goal(&mut self, partition: &Partition, end: u64) {
         self.goals.insert(partition.clone(), end);
     }
 
@@ -123,7 +123,7 @@ mod tests {
         let mut before = Positions::default();
         before.begin(&topic, [1; 16], 2);
         before.advance(&partition, 7);
-        before.expect(&partition, 8);
+        before.set_goal(&partition, 8);
         assert!(!before.caught_up());
 
         let mut after = Positions::default();
