@@ -184,13 +184,13 @@ fn nothing_is_published_below_a_floor() {
 fn a_stored_pane_counts_by_its_version() {
     let plan = hourly(source(), DAY_MS);
     let mut memory = Memory::default();
-    let mut first = fold_of(&origin("us"), &[plan.clone()]);
+    let mut first = fold_of(&origin("us"), std::slice::from_ref(&plan));
     for (offset, id) in (0..).zip(["a", "b", "c"]) {
         first.fold(arrival(offset, TEN_MS, &event(id, "UA", TEN_MS)), &memory);
     }
     memory.apply(&first.draft());
     let stored: (PaneKey, Pane) = memory.0.clone().pop_first().unwrap();
-    let mut again = fold_of(&origin("us"), &[plan.clone()]);
+    let mut again = fold_of(&origin("us"), std::slice::from_ref(&plan));
     for (offset, id) in (0..).zip(["a", "b", "c"]) {
         again.fold(arrival(offset, TEN_MS, &event(id, "UA", TEN_MS)), &memory);
     }
@@ -212,7 +212,7 @@ fn a_stored_pane_counts_by_its_version() {
 fn an_unreadable_pane_rejects_its_events() {
     let plan = hourly(source(), DAY_MS);
     let mut memory = Memory::default();
-    let mut fold = fold_of(&origin("us"), &[plan.clone()]);
+    let mut fold = fold_of(&origin("us"), std::slice::from_ref(&plan));
     fold.fold(arrival(0, TEN_MS, &event("a", "UA", TEN_MS)), &memory);
     memory.apply(&fold.draft());
     for pane in memory.0.values_mut() {

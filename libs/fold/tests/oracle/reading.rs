@@ -48,15 +48,18 @@ impl Regions {
     }
 }
 
-/// The panes of one plan by entity and width, each ordered by (origin, span).
+/// Panes by width, each list ordered by (origin, span).
+type Widths<'a> = BTreeMap<u32, Vec<(&'a PaneKey, &'a Pane)>>;
+
+/// The panes of one plan by entity.
 pub(crate) struct View<'a> {
     plan: &'a Plan,
-    entities: BTreeMap<String, BTreeMap<u32, Vec<(&'a PaneKey, &'a Pane)>>>,
+    entities: BTreeMap<String, Widths<'a>>,
 }
 
 impl<'a> View<'a> {
     fn new(plan: &'a Plan, panes: &'a Memory) -> Self {
-        let mut entities: BTreeMap<String, BTreeMap<u32, Vec<_>>> = BTreeMap::new();
+        let mut entities: BTreeMap<String, Widths<'a>> = BTreeMap::new();
         for (key, pane) in panes.0.iter().filter(|(key, _)| key.plan == plan.hash) {
             let widths = entities.entry(name_of(key)).or_default();
             widths.entry(key.span.width_s).or_default().push((key, pane));
