@@ -18,8 +18,14 @@ demo: setup ## Three regions, a month of departures, one region killed
 	$(CARGO) build --locked --release -p meridian
 	target/release/meridian demo departures --data .meridian/demo
 
-test: setup ## All tests
+test: test-rust test-feast ## All tests
+
+test-rust: setup
 	$(CARGO) test --locked --workspace
+
+# After `test-rust`, which builds the binary (it has tests of its own, so cargo builds it for them).
+test-feast: setup test-rust
+	scripts/test-feast
 
 bench: setup ## Benchmarks (criterion), then January twenty times through three regions
 	$(CARGO) bench --locked -p lattice -p fold -p store -p backbone-local
