@@ -5,8 +5,10 @@
 //! under the same version. What has no order is kept sorted, so that moving lines in the YAML
 //! changes nothing.
 
-use lattice::{Kind, Type};
+use lattice::Type;
 use serde::{Deserialize, Serialize};
+
+pub use crate::aggregates::Aggregate;
 
 /// Raised when the same definition would be folded into other bytes by this build.
 pub const FOLD_SEMANTICS: u32 = 1;
@@ -120,28 +122,6 @@ pub struct CellBody {
     pub filter: Option<String>,
 }
 
-/// An aggregate with the parameters that change its state (`q` does not).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "named as the aggregates of the lattice, which are documented")]
-pub enum Aggregate {
-    Count,
-    Sum,
-    Mean,
-    Min,
-    Max,
-    First,
-    Last,
-    Variance,
-    Stddev,
-    Distinct {
-        /// One standard error, in hundredths of a percent.
-        error_bp: u32,
-    },
-    Quantile,
-    Share,
-}
-
 /// What an aggregate folds in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -210,26 +190,6 @@ pub struct RequestField {
     pub kind: Type,
     /// Whether it may be null.
     pub nullable: bool,
-}
-
-impl Aggregate {
-    /// The lattice's word for it, read at `q`.
-    pub(crate) fn kind(self, q: Option<f64>) -> Kind {
-        match self {
-            Self::Count => Kind::Count,
-            Self::Sum => Kind::Sum,
-            Self::Mean => Kind::Mean,
-            Self::Min => Kind::Min,
-            Self::Max => Kind::Max,
-            Self::First => Kind::First,
-            Self::Last => Kind::Last,
-            Self::Variance => Kind::Variance,
-            Self::Stddev => Kind::Stddev,
-            Self::Distinct { error_bp } => Kind::Distinct { error_bp },
-            Self::Quantile => Kind::Quantile { q: q.unwrap_or(0.5) },
-            Self::Share => Kind::Share,
-        }
-    }
 }
 
 /// The name of content: 128 bits of BLAKE3.

@@ -4,6 +4,7 @@
 //! applied and gives the entries to append, and a [`Catalog`] holds the entries of every region
 //! and gives the [`Plan`]s that follow. [`resolve`] turns a request for features into reads.
 
+mod aggregates;
 mod build;
 mod changes;
 mod check;

@@ -9,6 +9,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+use crate::aggregates::Feature;
 use crate::diagnostics::{Diagnostic, Text};
 
 /// A catalog file is no larger than this.
@@ -16,8 +17,8 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 /// What anchors may blow it up to, in YAML events.
 const MAX_REPLAYED: usize = 100_000;
 
-type Opt<T> = Option<Spanned<T>>;
-type List<T> = Spanned<Vec<Spanned<T>>>;
+pub(crate) type Opt<T> = Option<Spanned<T>>;
+pub(crate) type List<T> = Spanned<Vec<Spanned<T>>>;
 
 /// Names and what they stand for, in the order of the text.
 #[derive(Debug)]
@@ -108,32 +109,6 @@ pub(crate) struct View {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Feature {
-    pub(crate) count: Opt<String>,
-    pub(crate) sum: Opt<String>,
-    pub(crate) mean: Opt<String>,
-    pub(crate) min: Opt<String>,
-    pub(crate) max: Opt<String>,
-    pub(crate) first: Opt<String>,
-    pub(crate) last: Opt<String>,
-    pub(crate) variance: Opt<String>,
-    pub(crate) stddev: Opt<String>,
-    pub(crate) distinct: Opt<String>,
-    pub(crate) quantile: Opt<String>,
-    pub(crate) share: Opt<String>,
-    pub(crate) q: Opt<f64>,
-    pub(crate) error: Opt<String>,
-    #[serde(rename = "where")]
-    pub(crate) filter: Opt<String>,
-    pub(crate) windows: Option<List<String>>,
-    pub(crate) resolution: Opt<String>,
-    /// `empty: null` is something else than no `empty`.
-    #[serde(default, deserialize_with = "given")]
-    pub(crate) empty: Opt<Option<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct OnDemand {
     pub(crate) request: Option<Names<Spanned<String>>>,
     pub(crate) inputs: Option<List<String>>,
@@ -161,7 +136,9 @@ pub(crate) fn parse(text: Text<'_>) -> Result<File, Diagnostic> {
 }
 
 /// [`Some`], also of null.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    d: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
 }
 

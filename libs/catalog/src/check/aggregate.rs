@@ -5,13 +5,8 @@ use lattice::{CellSpec, Type};
 use serde_saphyr::Spanned;
 
 use super::scalars::{Checker, type_name};
-use crate::definitions::{Aggregate, Contract, Folded};
-use crate::yaml::Feature;
-
-/// Standard error of `distinct` unless given, in hundredths of a percent.
-const DEFAULT_ERROR_BP: u32 = 100;
-const KEYS: &str = "count, sum, mean, min, max, first, last, variance, stddev, distinct, quantile \
-                    or share";
+use crate::aggregates::{Aggregate, Feature, KEYS};
+use crate::definitions::{Contract, Folded};
 
 /// A checked aggregate.
 pub(crate) struct Checked {
@@ -32,24 +27,6 @@ impl Checked {
     }
 }
 
-/// The registration of the aggregates: their keys.
-fn keys(feature: &Feature) -> [(Aggregate, Option<&Spanned<String>>); 12] {
-    [
-        (Aggregate::Count, feature.count.as_ref()),
-        (Aggregate::Sum, feature.sum.as_ref()),
-        (Aggregate::Mean, feature.mean.as_ref()),
-        (Aggregate::Min, feature.min.as_ref()),
-        (Aggregate::Max, feature.max.as_ref()),
-        (Aggregate::First, feature.first.as_ref()),
-        (Aggregate::Last, feature.last.as_ref()),
-        (Aggregate::Variance, feature.variance.as_ref()),
-        (Aggregate::Stddev, feature.stddev.as_ref()),
-        (Aggregate::Distinct { error_bp: DEFAULT_ERROR_BP }, feature.distinct.as_ref()),
-        (Aggregate::Quantile, feature.quantile.as_ref()),
-        (Aggregate::Share, feature.share.as_ref()),
-    ]
-}
-
 pub(crate) fn check(
     checker: &mut Checker<'_>,
     name: &Spanned<String>,
@@ -57,9 +34,10 @@ pub(crate) fn check(
     contract: &Contract,
     variables: &[Variable],
 ) -> Option<Checked> {
-    let mut given = keys(feature).into_iter().filter_map(|(a, at)| Some((a, at?)));
+    let mut given = feature.aggregates();
     let Some((aggregate, at)) = given.next() else {
-        checker.error(name, format!("`{}` has no aggregate; give it one of {KEYS}", name.value));
+        let keys = KEYS.join(", ");
+        checker.error(name, format!("`{}` has no aggregate; give it one of {keys}", name.value));
         return None;
     };
     if let Some((_, second)) = given.next() {

@@ -9,6 +9,7 @@ use serde_saphyr::Spanned;
 use super::aggregate;
 use super::scalars::{Checker, type_name};
 use super::source::variables;
+use crate::aggregates::Feature;
 use crate::build::feature_name;
 use crate::coerce::coerce;
 use crate::definitions::{
@@ -171,7 +172,7 @@ fn features(
 fn feature(
     checker: &mut Checker<'_>,
     name: &Spanned<String>,
-    feature: &yaml::Feature,
+    feature: &Feature,
     scope: &Scope<'_>,
 ) -> Option<Checked> {
     let named = checker.name(name);
@@ -221,7 +222,7 @@ fn empty(
 fn windows(
     checker: &mut Checker<'_>,
     name: &Spanned<String>,
-    feature: &yaml::Feature,
+    feature: &Feature,
     scope: &Scope<'_>,
 ) -> Option<Vec<ReadWindow>> {
     let list = feature.windows.as_ref().or(scope.view.windows.as_ref());
