@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and prints its seed"
 )]
 
+pub mod fresh;
 pub mod mesh;
 pub mod reading;
 

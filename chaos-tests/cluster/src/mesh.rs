@@ -1,5 +1,6 @@
 //! One mesh of real processes, and the questions that a test asks of it.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -231,12 +232,38 @@ impl Mesh {
     }
 }
 
-impl Drop for Mesh {
-    fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.supervisor.id()) {
+impl Mesh {
+    /// Ends all processes; what they wrote stays until the mesh is dropped.
+    pub fn stop(&mut self) {
+        // The id is ours until it has been waited for.
+        if let (Ok(None), Ok(pid)) =
+            (self.supervisor.try_wait(), i32::try_from(self.supervisor.id()))
+        {
             _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         _ = self.supervisor.wait();
+    }
+
+    /// The digest of every (region, plan, partition), as `region` sees it.
+    #[must_use]
+    pub fn digests(&self, region: &str) -> BTreeMap<(String, String, u32), String> {
+        let status = self.status(region).expect("a status");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let origins = status["origins"].as_array().expect("origins").iter();
+        let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        origins
+            .map(|origin| {
+                let partition = number(&origin["partition"]).expect("a partition");
+                let key = (text(&origin["region"]), text(&origin["plan"]), partition);
+                (key, text(&origin["digest"]))
+            })
+            .collect()
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        self.stop();
         if std::thread::panicking() {
             eprintln!("{}", self.logs());
         }

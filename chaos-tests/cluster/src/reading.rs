@@ -21,6 +21,8 @@ pub const INSTANTS: [&str; 10] = [
     "2013-02-02T00:00:00Z",
 ];
 
+/// Rows of one request.
+const PAGE: usize = 200;
 const FEATURES: [&str; 7] =
     ["departures", "delay", "worst_delay", "delay_p90", "late_share", "miles", "destinations"];
 
@@ -88,6 +90,7 @@ pub fn compare_last(mesh: &Mesh, oracle: &Oracle) -> usize {
     compared
 }
 
+/// Reads all entities, as many at once as a caller would.
 fn read(
     mesh: &Mesh,
     region: &str,
@@ -97,13 +100,33 @@ fn read(
     as_of: Option<&str>,
 ) -> Value {
     let options = as_of.map_or(json!({}), |at| json!({ "as_of": at }));
-    let mut entity_columns = json!({});
-    entity_columns[key.column()] = json!(entities);
-    let body = json!({ "entities": entity_columns, "features": features, "mesh": options });
-    let (status, answer) = mesh.post(region, "/get-online-features", &body).expect("an answer");
-    assert_eq!(status, 200, "{region}: {answer}");
-    assert_eq!(answer["mesh"]["complete"], true, "{region}: {}", answer["mesh"]);
-    answer
+    let mut pages = entities.chunks(PAGE).map(|page| {
+        let mut entity_columns = json!({});
+        entity_columns[key.column()] = json!(page);
+        let body = json!({ "entities": entity_columns, "features": features, "mesh": options });
+        let (status, answer) = mesh.post(region, "/get-online-features", &body).expect("an answer");
+        assert_eq!(status, 200, "{region}: {answer}");
+        assert_eq!(answer["mesh"]["complete"], true, "{region}: {}", answer["mesh"]);
+        answer
+    });
+    let mut whole = pages.next().expect("an entity");
+    for page in pages {
+        append(&mut whole, page);
+    }
+    whole
+}
+
+/// Puts a page's rows below those that are there.
+fn append(whole: &mut Value, mut page: Value) {
+    let columns = whole["results"].as_array_mut().expect("columns");
+    for (into, from) in columns.iter_mut().zip(page["results"].as_array_mut().expect("columns")) {
+        for part in ["values", "statuses"] {
+            into[part]
+                .as_array_mut()
+                .expect("rows")
+                .append(from[part].as_array_mut().expect("rows"));
+        }
+    }
 }
 
 /// The status and the value of a feature in a row.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use checkers::flights::{REGIONS, lines};
 use checkers::{Broken, Injected, Oracle, inject};
-use cluster::Mesh;
 use cluster::reading::{compare_all, compare_last};
+use cluster::{Mesh, fresh};
 
 fn ingest(mesh: &Mesh, lines: &BTreeMap<&str, Vec<String>>) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -33,6 +33,18 @@ fn every_region_answers_what_sql_says() {
     let oracle = Oracle::load(raw.values().flatten().map(String::as_str));
     let compared = compare_all(&mesh, &oracle) + compare_last(&mesh, &oracle);
     println!("{compared} values compared, digest {digest}");
+    as_a_fresh_fold_says(&mut mesh);
+}
+
+/// The regions' digests are those of a fold of the logs from nothing.
+fn as_a_fresh_fold_says(mesh: &mut Mesh) {
+    let seen = REGIONS.map(|region| mesh.digests(region));
+    mesh.stop();
+    let fresh = fresh::digests("nyc", &mesh.data());
+    assert_eq!(fresh.len(), 12, "four views of three regions: {fresh:?}");
+    for (region, seen) in REGIONS.iter().zip(seen) {
+        assert_eq!(seen, fresh, "{region}");
+    }
 }
 
 #[test]
@@ -51,6 +63,7 @@ fn dirty_streams_lose_nothing_and_double_nothing() {
         assert_eq!(counts["repeated"], injected.repeats, "{region}: {counts}");
         dead_letters_are(&mesh, region, &injected.broken);
     }
+    as_a_fresh_fold_says(&mut mesh);
 }
 
 /// Each broken line is one dead letter, with its rule, and there are no others.
