@@ -9,6 +9,9 @@ use futures::future::{BoxFuture, Either, select};
 pub trait Env: Send + Sync + 'static {
     /// Wall-clock time, milliseconds since the Unix epoch. May step; never used for ordering.
     fn now_ms(&self) -> i64;
+    /// Microseconds since a point that this environment chose. Never steps and never goes back: for
+    /// how long things take, and for what is due after a while.
+    fn monotonic_us(&self) -> u64;
     /// Completes after `ms` milliseconds of this environment's time.
     fn sleep_ms(&self, ms: u64) -> BoxFuture<'static, ()>;
     /// Runs `future` concurrently. Dropping the returned [`Task`] aborts it.

@@ -1,11 +1,14 @@
 //! The real environment: the system's clock and entropy, tokio's timers and tasks.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 
 use crate::env::{Env, Task};
+
+/// Where monotonic time starts: whenever it was first asked for.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The operating system's time and entropy on the current tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +24,10 @@ impl SystemEnv {
 impl Env for SystemEnv {
     fn now_ms(&self) -> i64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        START.elapsed().as_micros() as u64
     }
 
     fn sleep_ms(&self, ms: u64) -> BoxFuture<'static, ()> {

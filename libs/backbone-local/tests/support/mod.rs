@@ -33,6 +33,10 @@ impl Env for TestEnv {
         self.now_ms.load(Ordering::SeqCst)
     }
 
+    fn monotonic_us(&self) -> u64 {
+        SystemEnv.monotonic_us()
+    }
+
     fn sleep_ms(&self, ms: u64) -> futures::future::BoxFuture<'static, ()> {
         SystemEnv.sleep_ms(ms)
     }

@@ -25,6 +25,10 @@ impl Env for SimEnv {
         core.now_ms(core.skew_ms(self.life.process))
     }
 
+    fn monotonic_us(&self) -> u64 {
+        self.core.lock().elapsed_ms() * 1_000
+    }
+
     fn sleep_ms(&self, ms: u64) -> BoxFuture<'static, ()> {
         let at_ms = self.core.lock().elapsed_ms() + ms.min(FOREVER_MS);
         Box::pin(Sleep { core: Arc::clone(&self.core), life: self.life, at_ms, timer: None })
