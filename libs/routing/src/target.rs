@@ -1,0 +1,105 @@
+//! All that is known of one target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::breaker::{Breaker, State};
+use crate::freshness::{Health, Need, behind_token, lagging, too_old};
+use crate::latency::PeakEwma;
+use crate::standing::Standing;
+
+/// A region that can be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) name: Arc<str>,
+    /// Counts as so many times as near.
+    pub(crate) bias: f64,
+    /// When it was last heard, and what it said; `None`: it is lost.
+    pub(crate) heard: Option<(u64, Health)>,
+    pub(crate) breaker: Breaker,
+    pub(crate) round_trip: PeakEwma,
+    pub(crate) outstanding: u64,
+    /// Origins for which it is demoted.
+    pub(crate) demoted: BTreeSet<Arc<str>>,
+    /// By origin, how far it lags its peers, ms.
+    pub(crate) lags_ms: BTreeMap<Arc<str>, i64>,
+    /// Whether it was fit for the home when last looked at.
+    pub(crate) was_there: bool,
+    /// Whether it has ever been fit: only then can it return.
+    pub(crate) was_ever_fit: bool,
+    /// Since when it has been there again.
+    pub(crate) returned_ms: Option<u64>,
+    /// Since when its share of the traffic grows again.
+    pub(crate) ramp_ms: Option<u64>,
+}
+
+impl Target {
+    pub(crate) fn new(name: Arc<str>, bias: f64, breaker: Breaker) -> Self {
+        Self {
+            name,
+            bias,
+            heard: None,
+            breaker,
+            round_trip: PeakEwma::default(),
+            outstanding: 0,
+            demoted: BTreeSet::new(),
+            lags_ms: BTreeMap::new(),
+            was_there: false,
+            was_ever_fit: false,
+            returned_ms: None,
+            ramp_ms: None,
+        }
+    }
+
+    /// What it says, unless that was too long ago.
+    pub(crate) fn health(&self, silent_ms: u64, now_ms: u64) -> Option<&Health> {
+        let (heard_ms, health) = self.heard.as_ref()?;
+        (now_ms.saturating_sub(*heard_ms) <= silent_ms).then_some(health)
+    }
+
+    /// What speaks against it, for a request; the worst of it.
+    pub(crate) fn standing(&self, need: &Need<'_>, silent_ms: u64, now_ms: u64) -> Standing {
+        let Some(health) = self.health(silent_ms, now_ms) else { return Standing::Unknown };
+        if !health.serving {
+            return Standing::NotServing;
+        }
+        match self.breaker.state() {
+            _ if self.breaker.wants_probe(now_ms) => return Standing::Probe,
+            State::Open { .. } | State::Probing => return Standing::Ejected,
+            State::Closed if self.breaker.is_overdue() => return Standing::Failing,
+            State::Closed => {}
+        }
+        if let Some((region, _)) = too_old(health, need) {
+            Standing::TooOld(region.clone())
+        } else if let Some(region) = lagging(&self.demoted, need) {
+            Standing::Lags(region.clone())
+        } else if !health.ready {
+            Standing::NotReady(health.reason.clone())
+        } else if behind_token(health, need) {
+            Standing::BehindToken
+        } else if health.draining {
+            Standing::Draining
+        } else {
+            Standing::Fit
+        }
+    }
+
+    /// How near, with its bias, µs.
+    pub(crate) fn nearness_us(&self) -> f64 {
+        self.round_trip.cost_us(0) / self.bias
+    }
+
+    /// What one more request costs, µs.
+    pub(crate) fn cost_us(&self) -> f64 {
+        self.round_trip.cost_us(self.outstanding) / self.bias
+    }
+
+    /// The furthest that it lags, of what concerns the request, ms.
+    pub(crate) fn lag_ms(&self, need: &Need<'_>) -> i64 {
+        let lags = self
+            .lags_ms
+            .iter()
+            .filter(|(region, _)| !need.exclude.iter().any(|excluded| *excluded == ***region));
+        lags.map(|(_, lag)| *lag).max().unwrap_or(i64::MAX)
+    }
+}
