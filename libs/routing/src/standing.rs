@@ -48,14 +48,12 @@ impl Standing {
         }
     }
 
-    /// Whether it is asked only because nobody better is there: the answer must say so. (An answer
-    /// that is too old for its request is none.)
+    /// Whether it is asked against better knowledge, because nobody better is there: the answer must
+    /// say so. (Of one that is not heard of nothing is known, and an answer that is too old for its
+    /// request is none.)
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
-        matches!(
-            self,
-            Self::Lags(_) | Self::Failing | Self::Ejected | Self::NotServing | Self::Unknown
-        )
+        matches!(self, Self::Lags(_) | Self::Failing | Self::Ejected)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::serve::GatewayError;
 
 /// Everything that a gateway must be told. Port 0 picks a free one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// This gateway's region.
@@ -22,10 +22,14 @@ pub struct Config {
     pub metrics: SocketAddr,
     /// The own region's node, `http://host:port`.
     pub node: String,
-    /// The other regions, nearest first: the gRPC of their gateway (or, where there is none in
+    /// The other regions, in the order to ask them while round trips, which are measured, do not tell
+    /// them apart: the gRPC of their gateway (or, where there is none in
     /// between, of their node, which answers the same calls), `http://host:port`.
     #[serde(default)]
     pub peers: IndexMap<Arc<str>, String>,
+    /// Regions that count as so many times as near as they are; 1 for those that are not here.
+    #[serde(default)]
+    pub prefer: IndexMap<Arc<str>, f64>,
     /// Serve on addresses that are not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
@@ -38,9 +42,50 @@ pub struct Config {
     /// How long a push may take, ms.
     #[serde(default = "default_push_ms")]
     pub push_ms: u64,
-    /// Requests that are worked on at a time; more are refused.
+    /// Requests that are worked on at a time, at most; the limit adapts below it.
     #[serde(default = "default_in_flight")]
     pub max_in_flight: usize,
+    /// Requests that wait for a moment until they are worked on; more are refused.
+    #[serde(default = "default_waiting")]
+    pub max_waiting: usize,
+    /// What a client, by its `x-meridian-client`, may ask; absent: whatever it likes.
+    #[serde(default)]
+    pub quota: Option<Quota>,
+    /// Reads that may be asked of a second region because the first one is slow, percent.
+    #[serde(default = "default_hedge_percent")]
+    pub hedge_percent: u64,
+    /// Reads that may be asked again because a region did not answer, percent; and in addition,
+    #[serde(default = "default_retry_percent")]
+    pub retry_percent: u64,
+    /// so many a second.
+    #[serde(default = "default_retry_per_s")]
+    pub retry_per_s: u64,
+}
+
+/// A client's share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Requests a second.
+    pub per_s: u64,
+    /// Requests at once.
+    pub burst: u64,
+}
+
+fn default_waiting() -> usize {
+    256
+}
+
+fn default_hedge_percent() -> u64 {
+    5
+}
+
+fn default_retry_percent() -> u64 {
+    20
+}
+
+fn default_retry_per_s() -> u64 {
+    10
 }
 
 fn default_deadline_ms() -> u64 {
@@ -94,6 +139,21 @@ impl Config {
         if self.max_in_flight == 0 || self.deadline_ms == 0 || self.try_ms == 0 {
             return bad("max_in_flight, deadline_ms and try_ms must be above 0".into());
         }
+        if let Some((region, bias)) =
+            self.prefer.iter().find(|(_, bias)| !bias.is_normal() || **bias < 0.0)
+        {
+            return bad(format!("prefer: {region}: {bias} is not a factor above 0"));
+        }
+        let known = |region: &Arc<str>| *region == self.region || self.peers.contains_key(region);
+        if let Some(region) = self.prefer.keys().find(|region| !known(region)) {
+            return bad(format!("prefer: '{region}' is neither this region nor one of the peers"));
+        }
+        if self.quota.as_ref().is_some_and(|quota| quota.per_s == 0 || quota.burst == 0) {
+            return bad("quota: per_s and burst must be above 0".into());
+        }
+        if self.hedge_percent > 100 || self.retry_percent > 100 {
+            return bad("hedge_percent and retry_percent are at most 100".into());
+        }
         Ok(())
     }
 }
@@ -120,6 +180,10 @@ mod tests {
             ("lga:", "ewr:", "own region"),
             ("region:", "regoin:", "regoin"),
             ("{region", "{max_in_flight: 0, region", "max_in_flight"),
+            ("{region", "{prefer: {lga: 0}, region", "lga: 0"),
+            ("{region", "{prefer: {sfo: 2}, region", "'sfo'"),
+            ("{region", "{quota: {per_s: 0, burst: 1}, region", "per_s"),
+            ("{region", "{hedge_percent: 101, region", "hedge_percent"),
         ] {
             let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

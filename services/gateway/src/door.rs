@@ -1,146 +1,64 @@
-//! What both protocols call: read, push, explain, status.
+//! What both protocols call: read, push, explain, status, routes.
 
 use std::sync::Arc;
 
 use api::node::v1 as node;
 use api::v1;
 use bytes::Bytes;
-use catalog::{Ask, ColumnSource, resolve};
+use catalog::ColumnSource;
 use clock::{Env, timeout};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use routing::Need;
 use tonic::{Code, Response, Status};
 
-use crate::answer::{self, Answered};
+use crate::caller::Caller;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
+use crate::gate::Gate;
+use crate::hop;
 use crate::keys::Rows;
 use crate::metrics::Instruments;
+use crate::question::{Question, check, names_to_plans};
+use crate::reading::Reader;
 use crate::refusal::Refusal;
-use crate::regions::{Region, Regions};
-use crate::request::{FeatureRequest, loose, rows};
+use crate::regions::Regions;
+use crate::request::{FeatureRequest, loose};
 use crate::token;
-
-/// Left of the deadline for the way back when a node waits for tokens, ms.
-const MARGIN_MS: u64 = 20;
-const MAX_EXCLUDED: usize = 64;
 
 /// The gateway behind its protocols.
 pub(crate) struct Door {
     pub(crate) config: Config,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) catalog: Arc<CatalogCache>,
-    pub(crate) regions: Regions,
-    pub(crate) instruments: Instruments,
-    pub(crate) slots: Semaphore,
-}
-
-/// How long a token may be waited for, and how old a part may be.
-struct Rules<'a> {
-    waits: bool,
-    max_staleness_ms: Option<i64>,
-    exclude: &'a [String],
+    pub(crate) regions: Arc<Regions>,
+    pub(crate) instruments: Arc<Instruments>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) reader: Reader,
 }
 
 impl Door {
-    /// Reads features from the nearest region that can answer.
+    /// The path of a read, top to bottom.
     pub(crate) async fn get_features(
         &self,
+        caller: &Caller,
         request: FeatureRequest,
     ) -> Result<v1::GetFeaturesResponse, Refusal> {
-        let _slot = self.slot()?;
-        let options = &request.options;
-        let tokens = token::decode_all(&options.tokens)?;
-        check(options)?;
-        let count = rows(&request.columns)?;
-        let resolved =
-            self.resolve(request.service.as_deref(), &request.features, request.full_names)?;
-        let shards = self.catalog.now().shards_or_default();
-        let mut rows = Rows::new(&resolved, &request.columns, count, shards)?;
-        let rules = Rules {
-            waits: !tokens.is_empty(),
-            max_staleness_ms: options.max_staleness_ms,
-            exclude: &options.exclude_regions,
+        // How long the answer is of use.
+        let deadline = caller.deadline(&*self.env, self.config.deadline_ms);
+        // Quota, limit, queue: shed here, or worked on to the end.
+        let permit = self.gate.enter(caller, deadline).await?;
+        let answer = async {
+            // Names to plans, keys to shards.
+            let mut question = Question::new(self, request)?;
+            let read = question.read(self.env.now_ms());
+            // Choice of region, breaker, hedge, retries.
+            let (answered, read) = self.reader.read(read, &question.rules(), deadline).await?;
+            // Rows to columns, on-demand features, how it came about.
+            question.assemble(answered, read)
         };
-        let read = node::ReadRequest {
-            views: std::mem::take(&mut rows.reads),
-            as_of_ms: options.as_of_ms,
-            now_ms: self.env.now_ms(),
-            exclude_regions: options.exclude_regions.clone(),
-            tokens,
-            wait_ms: 0,
-        };
-        let (answered, read) = self.read(read, &rules).await?;
-        rows.reads = read.views;
-        answer::assemble(&resolved, &rows, answered, (request.full_names, options.as_of_ms))
-    }
-
-    /// Refuses at once rather than queueing without bound.
-    fn slot(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        self.slots.try_acquire().map_err(|_| Refusal::Busy(self.config.max_in_flight))
-    }
-
-    fn resolve(
-        &self,
-        service: Option<&str>,
-        features: &[String],
-        full_names: bool,
-    ) -> Result<catalog::Resolved, Refusal> {
-        let catalog = self.catalog.now();
-        if catalog.generation() == 0 {
-            return Err(Refusal::NoCatalog);
-        }
-        let covered = self.regions.covered();
-        let covered = |view: &str, version| covered.contains(&format!("{view}@v{version}"));
-        Ok(resolve(&catalog, &Ask { service, features, full_names }, &covered)?)
-    }
-
-    /// One region after the other, until one answers as the rules want it or the time is over.
-    async fn read(
-        &self,
-        mut read: node::ReadRequest,
-        rules: &Rules<'_>,
-    ) -> Result<(Answered, node::ReadRequest), Refusal> {
-        let until_ms = self.env.now_ms().saturating_add_unsigned(self.config.deadline_ms);
-        let candidates = self.regions.candidates();
-        let (mut conflict, mut reasons) = (None, Vec::new());
-        for (i, region) in candidates.iter().enumerate() {
-            let left_ms = u64::try_from(until_ms.saturating_sub(self.env.now_ms())).unwrap_or(0);
-            if left_ms == 0 {
-                break;
-            }
-            // A region that may not see the token in time leaves the next one as much again.
-            let last = i + 1 == candidates.len();
-            let wait_ms = if last { left_ms.saturating_sub(MARGIN_MS) } else { left_ms / 2 };
-            read.wait_ms = if rules.waits { u32::try_from(wait_ms).unwrap_or(u32::MAX) } else { 0 };
-            let most_ms = if last { left_ms } else { left_ms - left_ms / 4 };
-            let try_ms = self.config.try_ms.saturating_add(read.wait_ms.into()).min(most_ms);
-            let mut client = region.client.clone();
-            let question = read.clone();
-            match self.within(try_ms, async move { client.read(question).await }).await {
-                Ok(response) => match rules.too_old(&response) {
-                    None => return Ok((self.answered(region, response), read)),
-                    Some(refusal) => conflict = Some(refusal),
-                },
-                Err(status) if status.code() == Code::FailedPrecondition => {
-                    conflict.get_or_insert(Refusal::TokensNotReached);
-                }
-                Err(status) => reasons.push(format!("{}: {}", region.name, status.message())),
-            }
-            if !last {
-                self.instruments.failover(&region.name);
-            }
-        }
-        let unavailable = || Refusal::Unavailable(reasons.join("; "));
-        Err(conflict.unwrap_or_else(unavailable))
-    }
-
-    fn answered(&self, region: &Region, response: node::ReadResponse) -> Answered {
-        let route = self.route(region);
-        Answered { region: region.name.to_string(), route, response }
-    }
-
-    fn route(&self, region: &Region) -> &'static str {
-        if region.name == self.config.region { "local" } else { "failover" }
+        let answer = answer.await;
+        // What the limit learns from it.
+        permit.finish(&answer);
+        answer
     }
 
     async fn within<T>(
@@ -158,18 +76,21 @@ impl Door {
     /// region could count twice.
     pub(crate) async fn push(
         &self,
+        caller: &Caller,
         source: String,
         events: Vec<Bytes>,
     ) -> Result<v1::PushResponse, Refusal> {
-        let _slot = self.slot()?;
+        let deadline = caller.deadline(&*self.env, self.config.push_ms);
+        let _permit = self.gate.enter(caller, deadline).await?;
         let request = node::AppendRequest { source: source.clone(), events };
         let mut client = self.regions.own().client.clone();
         let call = async move {
-            let mut answers = client.append(tokio_stream::once(request)).await?.into_inner();
+            let appends = hop::first(tokio_stream::once(request));
+            let mut answers = client.append(appends).await?.into_inner();
             let lost = || Status::unavailable("the node ended the stream");
             answers.message().await?.map(Response::new).ok_or_else(lost)
         };
-        match self.within(self.config.push_ms, call).await {
+        match self.within(deadline.left_ms(&*self.env), call).await {
             Ok(answer) => Ok(pushed(answer)),
             Err(status) => Err(self.not_pushed(&source, &status)),
         }
@@ -188,12 +109,40 @@ impl Door {
     /// The panes behind the value of one feature of one entity.
     pub(crate) async fn explain(
         &self,
+        caller: &Caller,
         request: v1::ExplainRequest,
     ) -> Result<v1::ExplainResponse, Refusal> {
-        let _slot = self.slot()?;
+        let deadline = caller.deadline(&*self.env, self.config.deadline_ms);
+        let _permit = self.gate.enter(caller, deadline).await?;
+        let question = self.explainable(request)?;
+        let mut reasons = Vec::new();
+        for pick in self.regions.routes().plan(&Need::default()) {
+            let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
+            let question = question.clone();
+            let asked = self.reader.attempt(&pick, ms, |region| {
+                Box::pin(async move { region.client.clone().explain(hop::first(question)).await })
+            });
+            let Some(asked) = asked else { continue };
+            let region = &self.regions.at(pick.target).name;
+            match asked.await {
+                Ok(mut answer) => {
+                    let mesh = answer.mesh.get_or_insert_default();
+                    mesh.served_by = region.to_string();
+                    mesh.route = self.reader.route(&pick, false).to_owned();
+                    return Ok(answer);
+                }
+                Err(status) => reasons.push(format!("{region}: {}", status.message())),
+            }
+        }
+        Err(Refusal::Unavailable(reasons.join("; ")))
+    }
+
+    /// One feature of one view, of one entity; nothing else has panes.
+    fn explainable(&self, request: v1::ExplainRequest) -> Result<node::ExplainRequest, Refusal> {
         let options = request.options.unwrap_or_default();
         check(&options)?;
-        let resolved = self.resolve(None, std::slice::from_ref(&request.feature), false)?;
+        let features = std::slice::from_ref(&request.feature);
+        let resolved = names_to_plans(self, (None, features), false)?;
         let single =
             matches!(&resolved.columns[..], [c] if matches!(c.source, ColumnSource::View { .. }));
         if !single {
@@ -205,7 +154,7 @@ impl Door {
         let names = || resolved.join_keys.iter().map(|key| key.name.to_string()).collect();
         let read =
             rows.reads.into_iter().next().ok_or_else(|| Refusal::MissingJoinKeys(names()))?;
-        let question = node::ExplainRequest {
+        Ok(node::ExplainRequest {
             view: read.view,
             version: read.version,
             shard: read.shard,
@@ -214,60 +163,44 @@ impl Door {
             as_of_ms: options.as_of_ms,
             now_ms: self.env.now_ms(),
             exclude_regions: options.exclude_regions,
-        };
-        let mut reasons = Vec::new();
-        for region in self.regions.candidates() {
-            let (mut client, question) = (region.client.clone(), question.clone());
-            match self
-                .within(self.config.try_ms, async move { client.explain(question).await })
-                .await
-            {
-                Ok(mut answer) => {
-                    let mesh = answer.mesh.get_or_insert_default();
-                    mesh.served_by = region.name.to_string();
-                    mesh.route = self.route(region).to_owned();
-                    return Ok(answer);
-                }
-                Err(status) => reasons.push(format!("{}: {}", region.name, status.message())),
-            }
-        }
-        Err(Refusal::Unavailable(reasons.join("; ")))
+        })
     }
 
     /// What the own region's node knows.
     pub(crate) async fn status(&self) -> Result<v1::StatusResponse, Refusal> {
         let mut client = self.regions.own().client.clone();
-        let call = async move { client.status(v1::StatusRequest {}).await };
+        let call = async move { client.status(hop::first(v1::StatusRequest {})).await };
         let answer = self.within(self.config.push_ms, call).await;
         answer.map_err(|status| {
             Refusal::Unavailable(format!("{}: {}", self.config.region, status.message()))
         })
     }
-}
 
-impl Rules<'_> {
-    /// The oldest part, if it is older than allowed.
-    fn too_old(&self, response: &node::ReadResponse) -> Option<Refusal> {
-        let max_ms = self.max_staleness_ms?;
-        let included = response.origins.iter().filter(|(region, _)| !self.exclude.contains(region));
-        let ages = included.map(|(region, origin)| (origin.age_ms.unwrap_or(i64::MAX), region));
-        let (age_ms, region) = ages.max().filter(|(age_ms, _)| *age_ms > max_ms)?;
-        let unknown = age_ms == i64::MAX;
-        let age = if unknown { "infinitely".into() } else { clock::format_duration(age_ms) };
-        Some(Refusal::TooOld { region: region.clone(), age })
+    /// Where reads go, and why.
+    pub(crate) fn routes(&self) -> v1::RoutesResponse {
+        let route = |row: routing::Row| v1::Route {
+            region: row.name.to_string(),
+            home: row.home,
+            standing: row.standing.to_string(),
+            breaker: row.breaker.to_owned(),
+            failures: row.failures,
+            round_trip_us: row.round_trip_us,
+            outstanding: row.outstanding,
+            share_percent: u32::try_from(row.share_percent).unwrap_or(100),
+            heard_ms: row.heard_ms,
+            lags_ms: row.lags_ms.into_iter().map(|(name, ms)| (name.to_string(), ms)).collect(),
+        };
+        let fill = self.gate.fill();
+        v1::RoutesResponse {
+            region: self.config.region.to_string(),
+            routes: self.regions.routes().table().into_iter().map(route).collect(),
+            in_flight: fill.in_flight,
+            limit: fill.limit,
+            waiting: fill.waiting,
+        }
     }
 }
 
 pub(crate) fn pushed(answer: node::AppendResponse) -> v1::PushResponse {
     v1::PushResponse { accepted: answer.accepted, token: token::encode(answer.positions) }
-}
-
-fn check(options: &v1::ReadOptions) -> Result<(), Refusal> {
-    if options.max_staleness_ms.is_some_and(|ms| ms < 0) {
-        return Err(Refusal::BadOption("max_staleness_ms must not be negative".into()));
-    }
-    if options.exclude_regions.len() > MAX_EXCLUDED {
-        return Err(Refusal::BadOption(format!("exclude_regions: more than {MAX_EXCLUDED}")));
-    }
-    Ok(())
 }

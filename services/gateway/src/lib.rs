@@ -1,25 +1,33 @@
 //! The front door of a region: gRPC and Feast's HTTP protocol, answered by the same code.
 //!
-//! A request is resolved against the catalog ([`catalog::resolve`]), its entities are put into
-//! their shards ([`keys`]), one `Read` goes to a node ([`door`], by way of [`regions`]), and the
-//! rows that come back are turned into columns ([`answer`]). The gateway keeps nothing that it
+//! A read goes down one stack, which [`door`] spells out: who may come in ([`gate`]), what is asked
+//! ([`question`], [`keys`]), which region answers ([`reading`], over [`regions`] and
+//! [`routing::Router`]), and how rows become columns ([`answer`]). The gateway keeps nothing that it
 //! could not lose but the catalog, which it can get from any region.
 
 mod answer;
+mod caller;
 mod catalog_cache;
 mod config;
+mod deadline;
 mod door;
 mod events;
+mod gate;
 mod grpc;
+mod hop;
 mod http;
 mod keys;
 mod metrics;
 mod on_demand;
+mod question;
+mod reading;
 mod refusal;
 mod regions;
 mod request;
+mod rules;
 mod serve;
 mod token;
+mod watcher;
 
-pub use config::Config;
+pub use config::{Config, Quota};
 pub use serve::{Addresses, Gateway, GatewayError, run};

@@ -58,8 +58,12 @@ pub(crate) enum Refusal {
          repeated ids count once"
     )]
     NotPushed { region: String, cause: String },
+    #[error("no region answered in time: {0}")]
+    TimedOut(String),
     #[error("this gateway works on {0} requests already; try again")]
-    Busy(usize),
+    Busy(u64),
+    #[error("client '{client}' has had its share; try again in {wait_ms} ms")]
+    OverQuota { client: String, wait_ms: u64 },
 }
 
 /// What kind of refusal it is.
@@ -72,6 +76,9 @@ pub(crate) enum Fault {
     BadMethod,
     Conflict,
     Unavailable,
+    TimedOut,
+    Busy,
+    OverQuota,
 }
 
 impl Refusal {
@@ -88,10 +95,20 @@ impl Refusal {
             Self::TooLarge { .. } => Fault::TooLarge,
             Self::BadMethod { .. } => Fault::BadMethod,
             Self::TokensNotReached | Self::TooOld { .. } => Fault::Conflict,
-            Self::NoCatalog | Self::Unavailable(_) | Self::NotPushed { .. } | Self::Busy(_) => {
-                Fault::Unavailable
-            }
+            Self::NoCatalog | Self::Unavailable(_) | Self::NotPushed { .. } => Fault::Unavailable,
+            Self::TimedOut(_) => Fault::TimedOut,
+            Self::Busy(_) => Fault::Busy,
+            Self::OverQuota { .. } => Fault::OverQuota,
             _ => Fault::Invalid,
+        }
+    }
+
+    /// When it may pass by itself: in how many seconds it is worth another try.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        match (self, self.fault()) {
+            (Self::OverQuota { wait_ms, .. }, _) => Some(wait_ms.div_ceil(1_000).max(1)),
+            (_, Fault::Unavailable | Fault::TimedOut | Fault::Busy) => Some(1),
+            _ => None,
         }
     }
 
@@ -115,7 +132,8 @@ impl From<Refusal> for tonic::Status {
         match refusal.fault() {
             Fault::NotFound => Self::not_found(message),
             Fault::Malformed | Fault::Invalid | Fault::BadMethod => Self::invalid_argument(message),
-            Fault::TooLarge => Self::resource_exhausted(message),
+            Fault::TooLarge | Fault::Busy | Fault::OverQuota => Self::resource_exhausted(message),
+            Fault::TimedOut => Self::deadline_exceeded(message),
             Fault::Conflict => Self::failed_precondition(message),
             Fault::Unavailable => Self::unavailable(message),
         }

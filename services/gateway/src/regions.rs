@@ -1,7 +1,5 @@
-//! The regions as this gateway sees them: the own node, then the other regions' gateways.
-//!
-//! Each is watched over a stream. One that ends it, or is silent for longer than it should be, is
-//! unknown until it is heard again; it is still asked when nothing better is there.
+//! The regions as this gateway sees them: the own node, then the other regions' gateways, and the
+//! router that says which of them to ask.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,19 +7,19 @@ use std::time::Duration;
 
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
-use clock::{Env, Task, timeout};
+use clock::{Env, Task};
+use parking_lot::Mutex;
+use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Try};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
+use crate::metrics::Instruments;
 use crate::serve::GatewayError;
+use crate::watcher::{self, Watcher};
 
-/// A node speaks at least once a second.
-const SILENCE_MS: u64 = 3_000;
 const CONNECT: Duration = Duration::from_millis(200);
-const FIRST_BACKOFF_MS: u64 = 50;
-const MAX_BACKOFF_MS: u64 = 1_000;
 /// Answers are bounded in values (see `request`), catalogs in entries.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -66,21 +64,27 @@ impl Region {
     pub(crate) fn watch(&self) -> watch::Receiver<Health> {
         self.health.clone()
     }
-
-    /// 0: ready; 1: answers, but of an older state; 2: unknown, or says that it cannot.
-    fn rank(&self) -> u8 {
-        match &*self.health.borrow() {
-            Some(health) if health.ready && health.serving => 0,
-            Some(health) if health.serving => 1,
-            _ => 2,
-        }
-    }
 }
 
-/// All regions, nearest first.
+/// All regions, the own one first.
 pub(crate) struct Regions {
     all: Vec<Region>,
+    routes: Arc<Routes>,
     _watching: Vec<Task>,
+}
+
+/// The router with what it needs from outside, shared by those who feed it and those who ask it.
+pub(crate) struct Routes {
+    env: Arc<dyn Env>,
+    router: Mutex<Router>,
+    names: Vec<Arc<str>>,
+    instruments: Arc<Instruments>,
+}
+
+/// A request to a region; nobody waits for one that is dropped.
+pub(crate) struct UnderWay {
+    routes: Arc<Routes>,
+    tried: Option<Try>,
 }
 
 impl Regions {
@@ -89,23 +93,22 @@ impl Regions {
         config: &Config,
         env: &Arc<dyn Env>,
         catalog: &Arc<CatalogCache>,
+        instruments: &Arc<Instruments>,
     ) -> Result<Self, GatewayError> {
-        let own = std::iter::once((&config.region, &config.node));
+        let regions: Vec<(&Arc<str>, &String)> =
+            std::iter::once((&config.region, &config.node)).chain(&config.peers).collect();
+        let routes = Arc::new(Routes::new(config, env, &regions, instruments));
         let (mut all, mut watching) = (Vec::new(), Vec::new());
-        for (name, address) in own.chain(&config.peers) {
+        for (at, (name, address)) in regions.into_iter().enumerate() {
             let (sender, health) = watch::channel(None);
             let region = Region::new(name.clone(), address, health)?;
-            let watcher = Watcher {
-                region: region.clone(),
-                env: env.clone(),
-                catalog: catalog.clone(),
-                health: sender,
-                taken: None,
-            };
+            let watcher = Watcher::new(at, &region, &routes, env, catalog, sender);
             watching.push(env.spawn("watch region", Box::pin(watcher.run())));
+            let pings = watcher::ping(at, region.client.clone(), routes.clone(), env.clone());
+            watching.push(env.spawn("ping region", Box::pin(pings)));
             all.push(region);
         }
-        Ok(Self { all, _watching: watching })
+        Ok(Self { all, routes, _watching: watching })
     }
 
     /// The own region.
@@ -113,89 +116,122 @@ impl Regions {
         &self.all[0]
     }
 
-    /// Whom to ask, in this order.
-    pub(crate) fn candidates(&self) -> Vec<&Region> {
-        let mut candidates: Vec<&Region> = self.all.iter().collect();
-        candidates.sort_by_key(|region| region.rank());
-        candidates
+    /// The region that was picked.
+    pub(crate) fn at(&self, target: usize) -> &Region {
+        &self.all[target]
+    }
+
+    /// Who decides.
+    pub(crate) fn routes(&self) -> &Arc<Routes> {
+        &self.routes
     }
 
     /// Whether some region says that it can answer.
     pub(crate) fn serving(&self) -> bool {
-        self.all.iter().any(|region| region.rank() < 2)
+        let picks = self.routes.plan(&Need::default());
+        picks.iter().any(|pick| !matches!(pick.standing, Standing::Unknown | Standing::NotServing))
     }
 
-    /// The versions of views (`view@v2`) that have caught up, as the first candidate says.
+    /// The versions of views (`view@v2`) that have caught up, as the first to be asked says.
     pub(crate) fn covered(&self) -> HashSet<String> {
-        let health = self.candidates().into_iter().find_map(Region::health);
+        let picks = self.routes.plan(&Need::default());
+        let health = picks.iter().find_map(|pick| self.all[pick.target].health());
         health.map(|health| health.covered.iter().cloned().collect()).unwrap_or_default()
     }
 }
 
-/// Follows one region.
-struct Watcher {
-    region: Region,
-    env: Arc<dyn Env>,
-    catalog: Arc<CatalogCache>,
-    health: watch::Sender<Health>,
-    /// The generation of this region that has been taken in.
-    taken: Option<u64>,
+impl Routes {
+    fn new(
+        config: &Config,
+        env: &Arc<dyn Env>,
+        regions: &[(&Arc<str>, &String)],
+        instruments: &Arc<Instruments>,
+    ) -> Self {
+        let bias = |name: &Arc<str>| config.prefer.get(name).copied().unwrap_or(1.0);
+        let names: Vec<Arc<str>> = regions.iter().map(|(name, _)| (*name).clone()).collect();
+        let targets: Vec<_> = names.iter().map(|name| (name.clone(), bias(name))).collect();
+        let router = Router::new(Settings::default(), &targets, env.monotonic_us() / 1_000);
+        let (env, instruments) = (env.clone(), instruments.clone());
+        Self { env, router: Mutex::new(router), names, instruments }
+    }
+
+    /// Whom to ask, best first.
+    pub(crate) fn plan(&self, need: &Need<'_>) -> Vec<Pick> {
+        let random = self.env.random_u64();
+        self.router.lock().plan(need, self.now_ms(), random)
+    }
+
+    /// Counts a request; `None`: somebody else probes the target already.
+    pub(crate) fn start(self: &Arc<Self>, pick: &Pick) -> Option<UnderWay> {
+        let now_ms = self.now_ms();
+        let (tried, probes) = {
+            let mut router = self.router.lock();
+            let tried = router.start(pick, now_ms)?;
+            (tried, pick.standing == Standing::Probe)
+        };
+        if probes {
+            self.instruments.breaker(&self.names[pick.target], "half-open");
+        }
+        Some(UnderWay { routes: self.clone(), tried: Some(tried) })
+    }
+
+    /// A region said how it is.
+    pub(crate) fn heard(&self, target: usize, health: routing::Health) {
+        let moved = self.router.lock().heard(target, health, self.now_ms());
+        self.note(moved);
+    }
+
+    /// A region is not heard any more.
+    pub(crate) fn lost(&self, target: usize) {
+        let moved = self.router.lock().lost(target, self.now_ms());
+        self.note(moved);
+    }
+
+    /// A round trip to a region was measured.
+    pub(crate) fn measured(&self, target: usize, took_us: u64) {
+        let moved = self.router.lock().measured(target, took_us, self.now_ms());
+        self.note(moved);
+    }
+
+    /// For people and metrics.
+    pub(crate) fn table(&self) -> Vec<Row> {
+        self.router.lock().table(self.now_ms())
+    }
+
+    fn note(&self, moved: Option<Move>) {
+        let Some(Move { from, to, forced }) = moved else { return };
+        let from = from.map(|from| &*self.names[from]);
+        let to = &*self.names[to];
+        tracing::info!(from, to, forced, "reads go to another region");
+        self.instruments.moved(to);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.env.monotonic_us() / 1_000
+    }
 }
 
-impl Watcher {
-    async fn run(mut self) {
-        let mut backoff_ms = FIRST_BACKOFF_MS;
-        loop {
-            let ended = self.follow().await;
-            if self.health.send_replace(None).is_some() {
-                tracing::warn!(region = &*self.region.name, reason = ended, "region lost");
-                backoff_ms = FIRST_BACKOFF_MS;
-            }
-            let jitter_ms = self.env.random_u64() % backoff_ms;
-            self.env.sleep_ms(backoff_ms / 2 + jitter_ms).await;
-            backoff_ms = (backoff_ms * 2).min(MAX_BACKOFF_MS);
-        }
+impl UnderWay {
+    /// How it ended.
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.finish(outcome);
     }
 
-    /// One stream, until it ends; says why it did.
-    async fn follow(&mut self) -> String {
-        let mut client = self.region.client.clone();
-        let opening = async move { client.watch(node::WatchRequest {}).await };
-        let mut stream = match timeout(&self.env, SILENCE_MS, opening).await {
-            Ok(Ok(response)) => response.into_inner(),
-            Ok(Err(status)) => return status.message().to_owned(),
-            Err(_) => return "no connection".into(),
-        };
-        loop {
-            let health = match timeout(&self.env, SILENCE_MS, stream.message()).await {
-                Ok(Ok(Some(health))) => health,
-                Ok(Ok(None)) => return "it ended the stream".into(),
-                Ok(Err(status)) => return status.message().to_owned(),
-                Err(_) => return format!("silent for {SILENCE_MS} ms"),
-            };
-            if *health.region != *self.region.name {
-                return format!("its address is that of region '{}'", health.region);
-            }
-            if self.taken != Some(health.generation) {
-                self.take_catalog().await;
-            }
-            if self.health.send_replace(Some(Arc::new(health))).is_none() {
-                tracing::info!(region = &*self.region.name, "region found");
-            }
+    fn finish(&mut self, outcome: Outcome) {
+        let Some(tried) = self.tried.take() else { return };
+        let routes = &self.routes;
+        let random = routes.env.random_u64();
+        let changed = routes.router.lock().finish(tried, outcome, routes.now_ms(), random);
+        if let Some(changed) = changed {
+            let (region, to) = (&*routes.names[changed.target], changed.to.name());
+            tracing::warn!(region, from = changed.from.name(), to, "breaker");
+            routes.instruments.breaker(region, to);
         }
     }
+}
 
-    /// Fetches what this region has and the gateway may not have. Failing, the next message of the
-    /// stream tries again.
-    async fn take_catalog(&mut self) {
-        let known_generation = self.catalog.now().generation();
-        let mut client = self.region.client.clone();
-        let request = node::CatalogRequest { known_generation };
-        let fetching = async move { client.catalog(request).await };
-        if let Ok(Ok(response)) = timeout(&self.env, SILENCE_MS, fetching).await {
-            let response = response.into_inner();
-            self.catalog.take(&response.entries);
-            self.taken = Some(response.generation);
-        }
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.finish(Outcome::Abandoned);
     }
 }

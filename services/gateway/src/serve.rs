@@ -15,15 +15,16 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use telemetry::{Metrics, MetricsError};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tonic::transport::server::TcpIncoming;
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::door::Door;
+use crate::gate::Gate;
 use crate::grpc::{MeshService, Relay};
 use crate::http;
-use crate::metrics::Instruments;
+use crate::metrics::{Instruments, observe};
+use crate::reading::Reader;
 use crate::regions::Regions;
 
 /// A request names at most a few thousand entities or events.
@@ -95,16 +96,21 @@ impl Gateway {
             metrics: listeners[2].local_addr()?,
         };
         let metrics = Metrics::new()?;
+        let meter = metrics.meter("gateway");
         let catalog = Arc::new(CatalogCache::default());
-        let door = Door {
-            regions: Regions::start(&config, &env, &catalog)?,
-            instruments: Instruments::new(&metrics.meter("gateway"), catalog.clone()),
-            slots: Semaphore::new(config.max_in_flight),
+        let instruments = Arc::new(Instruments::new(&meter, catalog.clone()));
+        let regions = Arc::new(Regions::start(&config, &env, &catalog, &instruments)?);
+        let door = Arc::new(Door {
+            gate: Arc::new(Gate::new(&config, env.clone(), instruments.clone())),
+            reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
+            regions,
+            instruments,
             catalog,
             env,
             config,
-        };
-        Ok(Self { door: Arc::new(door), metrics, listeners, addresses })
+        });
+        observe(&meter, &door);
+        Ok(Self { door, metrics, listeners, addresses })
     }
 
     /// Where it listens; ports that were 0 are known here.

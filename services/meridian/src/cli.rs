@@ -41,6 +41,8 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArgs),
     /// Show regions, processes, origins and digests
     Status(StatusArgs),
+    /// Show where gateways send reads now, and why
+    Routes(RoutesArgs),
     /// Stop or start both processes of a region
     Region(ProcessArgs),
     /// Run a region's node, or stop or start one of the mesh
@@ -219,6 +221,20 @@ pub(crate) struct DeadLettersArgs {
 /// `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `routes`.
+#[derive(Debug, Args)]
+pub(crate) struct RoutesArgs {
+    /// Ask this region's gateway; all of them if absent
+    #[arg(long)]
+    pub(crate) region: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

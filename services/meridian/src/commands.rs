@@ -11,6 +11,7 @@ mod plan;
 mod process;
 mod push;
 mod retire;
+mod routes;
 mod serve;
 mod status;
 mod up;
@@ -41,6 +42,7 @@ pub(crate) async fn run(command: Command, env: Arc<dyn Env>) -> Result<()> {
         Command::Explain(args) => explain::run(&args).await,
         Command::DeadLetters(args) => dead_letters::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Routes(args) => routes::run(&args).await,
         Command::Region(args) => process::run(&args.action, None).await,
         Command::Node(args) => match &args.action {
             Some(action) => process::run(action, Some(Role::Node)).await,

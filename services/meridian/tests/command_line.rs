@@ -18,6 +18,7 @@ fn without_a_mesh_every_command_says_how_to_start_one() {
         &["explain", "view:feature", "key=1"],
         &["dead-letters", "clicks"],
         &["retire", "view@v1"],
+        &["routes"],
         &["node", "stop", "ewr"],
         &["region", "start", "ewr"],
         &["push", "clicks", "-f", "absent.jsonl"],

@@ -11,6 +11,7 @@ pub mod config;
 pub mod core;
 mod dead_letters;
 mod explain;
+mod load;
 pub mod origins;
 mod partition;
 pub mod positions;

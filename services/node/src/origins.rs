@@ -65,6 +65,7 @@ impl Part {
             state: self.standing.name().into(),
             age_ms: self.complete_to_ms.map(|at_ms| age_ms(now_ms, at_ms)),
             watermark_ms: self.watermark_ms,
+            complete_to_ms: self.complete_to_ms,
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::service::NodeService;
 use crate::shared::Identity;
 use crate::{checkpointer, topics};
 
+/// How long gateways have to go elsewhere once they have been told that this node ends.
+const DRAIN_MS: u64 = 500;
 /// Other regions' mirrors hold their tails open; they do not keep a node from ending.
 const GRACE_MS: u64 = 1_000;
 /// A request names at most a few thousand entities or events.
@@ -102,13 +104,20 @@ async fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(api::DESCRIPTORS)
         .build_v1()?;
+    let draining = core.shared().draining.clone();
     let nodes = NodeServer::new(NodeService::new(core))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let tails = LogService::new(log, topics::is_mirrored);
     // With Nagle's delay, answers of more than a packet take 40 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stop = shutdown.shared();
+    let (told, drained) = (shutdown, env.clone());
+    let stop = async move {
+        told.await;
+        draining.send_replace(true);
+        drained.sleep_ms(DRAIN_MS).await;
+    };
+    let stop = stop.shared();
     let serving = tonic::transport::Server::builder()
         .add_service(nodes)
         .add_service(tails)

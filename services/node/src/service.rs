@@ -7,11 +7,13 @@ use api::node::v1 as proto;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
 use backbone::{LogError, Partition, Record};
+use futures::future::select;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::append::{AppendError, append};
 use crate::core::Core;
+use crate::load::Load;
 use crate::reader::{ReadError, read};
 use crate::shared::Shared;
 use crate::{dead_letters, explain, status, tokens, topics};
@@ -25,13 +27,14 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The node's service.
 pub(crate) struct NodeService {
     core: Arc<Core>,
+    load: Load,
 }
 
 impl NodeService {
     /// Serves this core.
     #[must_use]
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+        Self { core, load: Load::default() }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -45,6 +48,7 @@ impl Node for NodeService {
         &self,
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
+        let _under_way = self.load.enter();
         let request = request.into_inner();
         if !tokens::wait(self.shared(), &request).await {
             return Err(Status::failed_precondition(
@@ -75,15 +79,28 @@ impl Node for NodeService {
         _: Request<proto::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        let shared = self.shared().clone();
+        let (shared, load) = (self.shared().clone(), self.load.clone());
         let watch = async move {
-            let mut catalog = shared.catalog.subscribe();
-            while sender.send(Ok(status::health(&shared))).await.is_ok() {
-                _ = clock::timeout(&shared.env, WATCH_MS, catalog.changed()).await;
+            let (mut catalog, mut draining) =
+                (shared.catalog.subscribe(), shared.draining.subscribe());
+            loop {
+                let health = proto::Health { load: load.now(), ..status::health(&shared) };
+                if sender.send(Ok(health)).await.is_err() {
+                    return;
+                }
+                let (news, end) = (Box::pin(catalog.changed()), Box::pin(draining.changed()));
+                _ = clock::timeout(&shared.env, WATCH_MS, select(news, end)).await;
             }
         };
         tokio::spawn(watch);
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(receiver))))
+    }
+
+    async fn ping(
+        &self,
+        _: Request<proto::PingRequest>,
+    ) -> Result<Response<proto::PingResponse>, Status> {
+        Ok(Response::new(proto::PingResponse {}))
     }
 
     async fn catalog(

@@ -50,6 +50,8 @@ pub struct Shared {
     pub marks: Mutex<BTreeMap<(Origin, u32), u64>>,
     /// Partitions of this region's sources and whether their fold is at work, with a reason if not.
     pub folds: Mutex<BTreeMap<backbone::Partition, Result<(), String>>>,
+    /// Whether this node is about to end.
+    pub draining: watch::Sender<bool>,
     store: OnceLock<Arc<Store>>,
 }
 
@@ -74,6 +76,7 @@ impl Shared {
             repairs: Mutex::default(),
             marks: Mutex::default(),
             folds: Mutex::default(),
+            draining: watch::Sender::new(false),
             store: OnceLock::new(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::node::v1::Health;
+use api::node::v1::{Health, Position};
 use api::v1::{FoldCounts, MirrorStatus, OriginInfo, OriginStatus, StatusResponse};
 use backbone::Partition;
 use catalog::{Catalog, Plan};
@@ -49,7 +49,26 @@ pub fn health(shared: &Shared) -> Health {
         covered: shared.store().map(|store| covered(shared, store)).unwrap_or_default(),
         origins: regions(shared),
         reason: reason.unwrap_or_default(),
+        draining: *shared.draining.borrow(),
+        load: 0,
+        frontiers: shared.store().map(|store| frontiers(store)).unwrap_or_default(),
     }
+}
+
+/// The next offset that is missing, per origin: of its plans, the one that is furthest is served.
+fn frontiers(store: &Store) -> Vec<Position> {
+    let mut next: BTreeMap<Origin, u64> = BTreeMap::new();
+    for ((origin, _), summary) in all_states(store) {
+        let furthest = next.entry(origin).or_default();
+        *furthest = summary.next.max(*furthest);
+    }
+    let position = |(origin, offset): (Origin, u64)| Position {
+        region: origin.region.to_string(),
+        topic_id: origin.topic.0.to_vec().into(),
+        partition: origin.partition,
+        offset,
+    };
+    next.into_iter().map(position).collect()
 }
 
 /// Views whose plan has caught up, in every origin of every region where it is active.

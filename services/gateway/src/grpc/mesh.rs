@@ -10,7 +10,9 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Replies;
+use crate::caller::Caller;
 use crate::door::{Door, pushed};
+use crate::hop;
 use crate::refusal::Refusal;
 
 /// The public service.
@@ -56,7 +58,10 @@ impl Mesh for MeshService {
         request: Request<v1::GetFeaturesRequest>,
     ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
         let started = Stopwatch::start();
-        let answer = self.door.get_features(request.into_inner().into()).await;
+        let answer = match Caller::from_headers(request.metadata().as_ref()) {
+            Ok(caller) => self.door.get_features(&caller, request.into_inner().into()).await,
+            Err(refusal) => Err(refusal),
+        };
         self.answer("GetFeatures", started, answer, |answer| route(answer.mesh.as_ref()))
     }
 
@@ -77,7 +82,7 @@ impl Mesh for MeshService {
             tonic::Code::NotFound => status,
             _ => door.not_pushed("", &status).into(),
         };
-        let answers = client.append(appends).await.map_err(&refuse)?.into_inner();
+        let answers = client.append(hop::first(appends)).await.map_err(&refuse)?.into_inner();
         let answers = answers.map(move |answer| answer.map(pushed).map_err(&refuse));
         Ok(Response::new(Box::pin(answers)))
     }
@@ -87,7 +92,10 @@ impl Mesh for MeshService {
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
         let started = Stopwatch::start();
-        let answer = self.door.explain(request.into_inner()).await;
+        let answer = match Caller::from_headers(request.metadata().as_ref()) {
+            Ok(caller) => self.door.explain(&caller, request.into_inner()).await,
+            Err(refusal) => Err(refusal),
+        };
         self.answer("Explain", started, answer, |answer| route(answer.mesh.as_ref()))
     }
 
@@ -98,5 +106,12 @@ impl Mesh for MeshService {
         let started = Stopwatch::start();
         let answer = self.door.status().await;
         self.answer("Status", started, answer, |_| "local".to_owned())
+    }
+
+    async fn routes(
+        &self,
+        _: Request<v1::RoutesRequest>,
+    ) -> Result<Response<v1::RoutesResponse>, Status> {
+        Ok(Response::new(self.door.routes()))
     }
 }

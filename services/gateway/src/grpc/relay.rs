@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::node::v1 as node;
+use api::node::v1::node_client::NodeClient;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Replies;
+use crate::caller::Caller;
+use crate::deadline::Deadline;
 use crate::door::Door;
+use crate::hop;
 
 /// A watcher is told at least this often, changed or not.
 const WATCH: Duration = Duration::from_millis(500);
@@ -23,6 +28,22 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) fn new(door: Arc<Door>) -> Self {
         Self { door }
+    }
+
+    fn own(&self) -> NodeClient<Channel> {
+        self.door.regions.own().client.clone()
+    }
+
+    /// Passed on with what is left of its time.
+    fn onward<T>(
+        &self,
+        caller: &Caller,
+        deadline: Deadline,
+        message: T,
+    ) -> Result<Request<T>, Status> {
+        let mut request = hop::next(caller, message)?;
+        request.set_timeout(Duration::from_millis(deadline.left_ms(&*self.door.env)));
+        Ok(request)
     }
 
     fn refuse<T>(&self, call: &str) -> Result<Response<T>, Status> {
@@ -39,14 +60,28 @@ impl Node for Relay {
         &self,
         request: Request<node::ReadRequest>,
     ) -> Result<Response<node::ReadResponse>, Status> {
-        self.door.regions.own().client.clone().read(request.into_inner()).await
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
+        let _permit = self.door.gate.enter(&caller, deadline).await?;
+        self.own().read(self.onward(&caller, deadline, request.into_inner())?).await
     }
 
     async fn explain(
         &self,
         request: Request<node::ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
-        self.door.regions.own().client.clone().explain(request.into_inner()).await
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
+        let _permit = self.door.gate.enter(&caller, deadline).await?;
+        self.own().explain(self.onward(&caller, deadline, request.into_inner())?).await
+    }
+
+    async fn ping(
+        &self,
+        request: Request<node::PingRequest>,
+    ) -> Result<Response<node::PingResponse>, Status> {
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        self.own().ping(hop::next(&caller, request.into_inner())?).await
     }
 
     /// From what the gateway knows: it does so when its node is down.

@@ -14,7 +14,9 @@ impl Refusal {
             Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
             Fault::Conflict => StatusCode::CONFLICT,
-            Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Unavailable | Fault::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Fault::OverQuota => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -29,8 +31,8 @@ impl IntoResponse for Refusal {
         let body = serde_json::Value::String(detail.to_string()).to_string();
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
         let mut response = (self.status(), json, body).into_response();
-        if self.fault() == Fault::Unavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use api::v1::PushResponse;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clock::Stopwatch;
 use serde::Deserialize;
 
 use super::body;
+use crate::caller::Caller;
 use crate::door::Door;
 use crate::events::{events, source_of};
 use crate::refusal::Refusal;
@@ -44,7 +46,7 @@ pub(super) async fn push(State(door): State<Arc<Door>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Push>(&parts, body).await {
         Ok(push) if push.to == Some(To::Offline) => Err(Refusal::Offline),
-        Ok(push) => append(&door, &push.push_source_name, push.df).await,
+        Ok(push) => append(&door, &parts, &push.push_source_name, push.df).await,
         Err(refusal) => Err(refusal),
     };
     respond(&door, "push", started, pushed, "")
@@ -58,20 +60,26 @@ pub(super) async fn write_to_online_store(
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Write>(&parts, body).await {
-        Ok(write) => append(&door, &write.feature_view_name, write.df).await,
+        Ok(write) => append(&door, &parts, &write.feature_view_name, write.df).await,
         Err(refusal) => Err(refusal),
     };
     respond(&door, "write-to-online-store", started, pushed, "null")
 }
 
-async fn append(door: &Door, name: &str, frame: Columns) -> Result<PushResponse, Refusal> {
+async fn append(
+    door: &Door,
+    parts: &Parts,
+    name: &str,
+    frame: Columns,
+) -> Result<PushResponse, Refusal> {
+    let caller = Caller::from_headers(&parts.headers)?;
     let catalog = door.catalog.now();
     if catalog.generation() == 0 {
         return Err(Refusal::NoCatalog);
     }
     let source = source_of(&catalog, name)?;
     let events = events(&source, frame)?;
-    door.push(source.name.to_string(), events).await
+    door.push(&caller, source.name.to_string(), events).await
 }
 
 fn respond(

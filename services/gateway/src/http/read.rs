@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::{body, render};
+use crate::caller::Caller;
 use crate::door::Door;
 use crate::refusal::Refusal;
 use crate::request::{Columns, FeatureRequest};
@@ -76,6 +77,7 @@ pub(super) async fn get_online_features(
 
 async fn answer(door: &Door, request: Request) -> Result<v1::GetFeaturesResponse, Refusal> {
     let (parts, body) = request.into_parts();
+    let caller = Caller::from_headers(&parts.headers)?;
     let body: Body = body::json(&parts, body).await?;
     let mesh = body.mesh.unwrap_or_default();
     let mut columns = body.entities;
@@ -99,7 +101,7 @@ async fn answer(door: &Door, request: Request) -> Result<v1::GetFeaturesResponse
         full_names: body.full_feature_names.unwrap_or(false),
         options,
     };
-    door.get_features(request).await
+    door.get_features(&caller, request).await
 }
 
 /// RFC 3339, or milliseconds.

@@ -91,6 +91,14 @@ pub enum Mood {
     Behind,
     /// Its view of `ap` is an hour old.
     Old,
+    /// It answers after so many milliseconds.
+    Slow(u64),
+    /// It says that it is well, and fails every read.
+    Fails,
+    /// It answers, and says that it is about to end.
+    Draining,
+    /// Its `ap` stands still: it says so, and so do its answers.
+    Frozen,
 }
 
 /// A node in this process, on a runtime of its own: dropping that is like killing it.
@@ -107,6 +115,8 @@ struct Shared {
     entries: Vec<node::CatalogEntry>,
     mood: Mutex<Mood>,
     reads: Mutex<Vec<node::ReadRequest>>,
+    /// The metadata of the last read.
+    metadata: Mutex<tonic::metadata::MetadataMap>,
     events: Mutex<Vec<(String, serde_json::Value)>>,
 }
 
@@ -123,6 +133,7 @@ impl FakeNode {
             entries,
             mood: Mutex::new(Mood::Well),
             reads: Mutex::default(),
+            metadata: Mutex::default(),
             events: Mutex::default(),
         });
         let runtime = Runtime::new().expect("a runtime");
@@ -149,6 +160,12 @@ impl FakeNode {
 
     pub fn reads(&self) -> Vec<node::ReadRequest> {
         self.shared.reads.lock().expect("reads").clone()
+    }
+
+    /// A header of the last read.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let metadata = self.shared.metadata.lock().expect("metadata");
+        metadata.get(name).map(|value| value.to_str().expect("text").to_owned())
     }
 
     /// Sources and events, in the order in which they were appended.
@@ -194,6 +211,18 @@ impl Service {
     }
 }
 
+/// What health says of `ap`, which is complete up to now unless it is frozen.
+fn ap(mood: Mood) -> OriginInfo {
+    let age_ms = if mood == Mood::Frozen { 3_600_000 } else { 30 };
+    let complete_to_ms = clock::Env::now_ms(&clock::SystemEnv) - age_ms;
+    OriginInfo {
+        state: "ok".into(),
+        age_ms: Some(age_ms),
+        complete_to_ms: Some(complete_to_ms),
+        ..OriginInfo::default()
+    }
+}
+
 /// 404 was never seen, 410 is too old, 204 has no value, 400 cannot be read, 500 is beyond numbers.
 fn made_up(key: &[Value], kind: Type) -> (api::v1::Value, i32) {
     let null = |status: FieldStatus| (Value::Null.into(), status.into());
@@ -222,9 +251,12 @@ impl Node for Service {
         &self,
         request: Request<node::ReadRequest>,
     ) -> Result<Response<node::ReadResponse>, Status> {
+        *self.0.metadata.lock().expect("metadata") = request.metadata().clone();
         let request = request.into_inner();
         self.0.reads.lock().expect("reads").push(request.clone());
         match self.mood() {
+            Mood::Slow(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Mood::Fails => return Err(Status::internal("a disk is on fire")),
             Mood::Hangs => std::future::pending().await,
             Mood::Behind if !request.tokens.is_empty() => {
                 return Err(Status::failed_precondition("not yet"));
@@ -234,11 +266,16 @@ impl Node for Service {
         let origin = |(region, age_ms): (&str, i64)| {
             let excluded = request.exclude_regions.iter().any(|r| r == region);
             let state = if excluded { "excluded" } else { "ok" };
-            let origin =
-                OriginInfo { state: state.into(), age_ms: Some(age_ms), watermark_ms: Some(0) };
+            let origin = OriginInfo {
+                state: state.into(),
+                age_ms: Some(age_ms),
+                watermark_ms: Some(0),
+                ..OriginInfo::default()
+            };
             (region.to_owned(), origin)
         };
-        let ap_ms = if self.mood() == Mood::Old { 3_600_000 } else { 30 };
+        let old = matches!(self.mood(), Mood::Old | Mood::Frozen);
+        let ap_ms = if old { 3_600_000 } else { 30 };
         Ok(Response::new(node::ReadResponse {
             views: request.views.iter().map(|view| self.view(view)).collect::<Result<_, _>>()?,
             origins: [("us", 10), ("eu", 20), ("ap", ap_ms)].into_iter().map(origin).collect(),
@@ -282,15 +319,25 @@ impl Node for Service {
             Duration::from_millis(20),
         ));
         let said = ticks.map(move |_| {
+            let mood = *shared.mood.lock().expect("a mood");
             Ok(node::Health {
                 region: shared.region.clone(),
-                ready: *shared.mood.lock().expect("a mood") != Mood::NotReady,
+                ready: mood != Mood::NotReady,
                 serving: true,
+                draining: mood == Mood::Draining,
                 generation: shared.catalog.generation(),
+                origins: [("ap".to_owned(), ap(mood))].into(),
                 ..node::Health::default()
             })
         });
         Ok(Response::new(Box::pin(said)))
+    }
+
+    async fn ping(
+        &self,
+        _: Request<node::PingRequest>,
+    ) -> Result<Response<node::PingResponse>, Status> {
+        Ok(Response::new(node::PingResponse {}))
     }
 
     async fn catalog(

@@ -25,11 +25,20 @@ pub struct Door {
 /// An answer, whatever its status.
 pub struct Answer {
     pub status: u16,
+    pub retry_after: Option<String>,
     pub token: Option<String>,
     pub text: String,
 }
 
 impl Answer {
+    /// Who answered, and by which route.
+    pub fn served(&self) -> (String, String) {
+        assert_eq!(self.status, 200, "{}", self.text);
+        let mesh = &self.json()["mesh"];
+        let part = |key: &str| mesh[key].as_str().expect("text").to_owned();
+        (part("served_by"), part("route"))
+    }
+
     pub fn json(&self) -> Json {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
@@ -52,9 +61,23 @@ pub fn open(own: &FakeNode, peers: &[&FakeNode]) -> Door {
     door
 }
 
+/// Starts a gateway as [`open`] does, with settings of its own.
+pub fn open_with(own: &FakeNode, peers: &[&FakeNode], set: impl FnOnce(&mut Config)) -> Door {
+    let peers: Vec<_> = peers.iter().map(|p| (&*p.region, p.url())).collect();
+    let mut config = config(own, &peers);
+    set(&mut config);
+    let door = start(config);
+    wait_until("a region serves", || door.get("/health").status == 200);
+    door
+}
+
 /// Starts a gateway, and does not wait for any region.
 pub fn open_unheard(own: &FakeNode, peers: &[(&str, String)]) -> Door {
-    let config = Config {
+    start(config(own, peers))
+}
+
+fn config(own: &FakeNode, peers: &[(&str, String)]) -> Config {
+    Config {
         peers: peers.iter().map(|(region, url)| ((*region).into(), url.clone())).collect(),
         ..Config::from_yaml(&format!(
             "{{region: {}, http: '127.0.0.1:0', grpc: '127.0.0.1:0', metrics: '127.0.0.1:0', node: '{}'}}",
@@ -62,7 +85,10 @@ pub fn open_unheard(own: &FakeNode, peers: &[(&str, String)]) -> Door {
             own.url()
         ))
         .expect("a configuration")
-    };
+    }
+}
+
+fn start(config: Config) -> Door {
     let runtime = Runtime::new().expect("a runtime");
     let gateway = runtime.block_on(Gateway::bind(config, SystemEnv::shared())).expect("ports");
     let addresses = gateway.addresses();
@@ -95,6 +121,17 @@ impl Door {
         self.post("/get-online-features", body.to_string().as_bytes())
     }
 
+    /// A read of one value, with these headers.
+    pub fn read_one(&self, headers: &[(&str, &str)]) -> Answer {
+        let url = format!("http://{}/get-online-features", self.addresses.http);
+        let body = serde_json::json!({"entities": {"driver_id": [1]},
+                                      "features": ["driver_stats:km_1h"]});
+        let request = headers
+            .iter()
+            .fold(agent().post(url), |request, (name, value)| request.header(*name, *value));
+        answer(request.send(body.to_string()))
+    }
+
     /// Without a content type, as Feast's own documents do.
     pub fn post(&self, path: &str, body: &[u8]) -> Answer {
         answer(agent().post(format!("http://{}{path}", self.addresses.http)).send(body))
@@ -107,10 +144,13 @@ fn agent() -> ureq::Agent {
 
 fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
     let mut response = response.expect("an answer");
-    let token = response.headers().get("x-meridian-token");
+    let header = |name: &str| {
+        response.headers().get(name).map(|value| value.to_str().expect("text").to_owned())
+    };
     Answer {
         status: response.status().as_u16(),
-        token: token.map(|token| token.to_str().expect("text").to_owned()),
+        retry_after: header("retry-after"),
+        token: header("x-meridian-token"),
         text: response.body_mut().read_to_string().expect("a body"),
     }
 }

@@ -20,12 +20,12 @@ struct Settings<'a> {
     grpc: SocketAddr,
     metrics: SocketAddr,
     node: &'a str,
-    /// The other regions' gateways, nearest first.
+    /// The other regions' gateways, in the order to ask them.
     peers: IndexMap<&'a str, &'a str>,
 }
 
-/// The YAML of a region's gateway. How near regions are is taken from their order in the mesh, as
-/// a ring: the next ones first.
+/// The YAML of a region's gateway. How near regions are is measured; while that does not tell them
+/// apart, as on one machine, they are asked in the order of the mesh, as a ring: the next ones first.
 ///
 /// # Errors
 /// `mesh.json` was edited into something else.
@@ -61,6 +61,9 @@ pub(crate) async fn run(
     }
     if let Some(http) = &args.http {
         config.http = super::address("--http", http)?;
+    }
+    if let Some(metrics) = &args.metrics {
+        config.metrics = super::address("--metrics", metrics)?;
     }
     gateway::run(config, env, shutdown).await.map_err(failed)
 }

@@ -1,0 +1,101 @@
+//! What a request says of its caller, in headers that HTTP and gRPC share.
+
+use axum::http::HeaderMap;
+use clock::Env;
+use routing::Priority;
+
+use crate::deadline::Deadline;
+use crate::refusal::Refusal;
+
+/// `critical`, `normal` or `batch`: who is shed last.
+const PRIORITY: &str = "x-meridian-priority";
+/// The name that a quota is kept under.
+const CLIENT: &str = "x-meridian-client";
+/// How long the caller waits, ms; gRPC has a header of its own.
+const TIMEOUT_MS: &str = "x-meridian-timeout-ms";
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+/// Gateways that a request has been through.
+pub(crate) const HOPS: &str = "x-meridian-hops";
+const MAX_CLIENT_BYTES: usize = 64;
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    pub(crate) priority: Priority,
+    pub(crate) client: String,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) hops: u32,
+}
+
+impl Caller {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let priority = match text(PRIORITY) {
+            None | Some("normal") => Priority::Normal,
+            Some("critical") => Priority::Critical,
+            Some("batch") => Priority::Batch,
+            Some(_) => return Err(bad(PRIORITY, "critical, normal or batch")),
+        };
+        let timeout_ms = match text(TIMEOUT_MS) {
+            Some(ms) => Some(ms.parse().map_err(|_| bad(TIMEOUT_MS, "milliseconds"))?),
+            None => text(GRPC_TIMEOUT).and_then(grpc_timeout_ms),
+        };
+        let client = text(CLIENT).unwrap_or_default();
+        if client.len() > MAX_CLIENT_BYTES {
+            return Err(bad(CLIENT, "at most 64 bytes"));
+        }
+        let hops = text(HOPS).and_then(|hops| hops.parse().ok()).unwrap_or(0);
+        Ok(Self { priority, client: client.to_owned(), timeout_ms, hops })
+    }
+
+    /// The caller's deadline, or the house's if that is sooner.
+    pub(crate) fn deadline(&self, env: &dyn Env, most_ms: u64) -> Deadline {
+        Deadline::after(env, self.timeout_ms.map_or(most_ms, |ms| ms.min(most_ms)))
+    }
+}
+
+fn bad(header: &str, wanted: &str) -> Refusal {
+    Refusal::BadOption(format!("{header} must be {wanted}"))
+}
+
+/// `100m`, `5S`: at most eight digits and a unit; rounded down.
+fn grpc_timeout_ms(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "H" => number.checked_mul(3_600_000),
+        "M" => number.checked_mul(60_000),
+        "S" => number.checked_mul(1_000),
+        "m" => Some(number),
+        "u" => Some(number / 1_000),
+        "n" => Some(number / 1_000_000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_of_grpc_are_read() {
+        let ms = ["2S", "1M", "250m", "1500u", "x", "", "9", "é"].map(grpc_timeout_ms);
+        assert_eq!(ms, [Some(2_000), Some(60_000), Some(250), Some(1), None, None, None, None]);
+    }
+
+    #[test]
+    fn headers_are_optional_and_checked() {
+        let of = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            Caller::from_headers(&headers)
+        };
+        assert_eq!(Caller::from_headers(&HeaderMap::new()).unwrap().priority, Priority::Normal);
+        assert_eq!(of(PRIORITY, "batch").unwrap().priority, Priority::Batch);
+        assert_eq!(of(HOPS, "2").unwrap().hops, 2);
+        assert_eq!(of(TIMEOUT_MS, "40").unwrap().timeout_ms, Some(40));
+        for (name, value) in [(PRIORITY, "urgent"), (TIMEOUT_MS, "soon")] {
+            assert!(of(name, value).unwrap_err().to_string().contains(name));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! A mark on what gateways ask, so that no request goes round in circles: a gateway passes on what
+//! has been through one other at most, to its node and nowhere else.
+
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status};
+
+use crate::caller::{Caller, HOPS};
+
+/// A request of this gateway's own.
+pub(crate) fn first<T>(message: T) -> Request<T> {
+    marked(message, 1)
+}
+
+/// What another gateway asked, to be passed on, with what is left of its time.
+///
+/// # Errors
+/// It has been through two gateways: somebody's `node:` is the address of a gateway.
+pub(crate) fn next<T>(caller: &Caller, message: T) -> Result<Request<T>, Status> {
+    if caller.hops > 1 {
+        let hops = caller.hops;
+        return Err(Status::unavailable(format!(
+            "this has been through {hops} gateways: what is configured as a node is a gateway"
+        )));
+    }
+    Ok(marked(message, caller.hops + 1))
+}
+
+fn marked<T>(message: T, hops: u32) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(HOPS, MetadataValue::from(hops));
+    request
+}

@@ -1,0 +1,32 @@
+//! What an answer must be like, beyond being one.
+
+use api::node::v1 as node;
+use lattice::Origin;
+
+use crate::refusal::Refusal;
+use crate::watcher::origin;
+
+/// How long a token may be waited for, and how old a part may be.
+pub(crate) struct Rules<'a> {
+    pub(crate) waits: bool,
+    pub(crate) max_staleness_ms: Option<i64>,
+    pub(crate) exclude: &'a [String],
+}
+
+impl Rules<'_> {
+    /// The oldest part, if it is older than allowed.
+    pub(crate) fn too_old(&self, response: &node::ReadResponse) -> Option<Refusal> {
+        let max_ms = self.max_staleness_ms?;
+        let included = response.origins.iter().filter(|(region, _)| !self.exclude.contains(region));
+        let ages = included.map(|(region, origin)| (origin.age_ms.unwrap_or(i64::MAX), region));
+        let (age_ms, region) = ages.max().filter(|(age_ms, _)| *age_ms > max_ms)?;
+        let unknown = age_ms == i64::MAX;
+        let age = if unknown { "infinitely".into() } else { clock::format_duration(age_ms) };
+        Some(Refusal::TooOld { region: region.clone(), age })
+    }
+}
+
+/// The offsets that a request must see, as the router takes them.
+pub(crate) fn wanted(tokens: &[node::Position]) -> Vec<(Origin, u64)> {
+    tokens.iter().filter_map(|token| Some((origin(token)?, token.offset))).collect()
+}

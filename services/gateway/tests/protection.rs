@@ -1,0 +1,200 @@
+//! What keeps a gateway and its regions from harm, and that it is said: breakers, hedges, sheds,
+//! quotas, deadlines, hops.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use api::node::v1 as node;
+use api::node::v1::node_client::NodeClient;
+use api::v1::mesh_client::MeshClient;
+use api::v1::{GetFeaturesRequest, Route, RoutesRequest};
+use gateway::Quota;
+use tonic::{Code, Request};
+
+use support::{Answer, Door, FakeNode, Mood, open, open_with, wait_until};
+
+fn by(region: &str, route: &str) -> (String, String) {
+    (region.to_owned(), route.to_owned())
+}
+
+fn read(door: &Door) -> Answer {
+    door.read_one(&[])
+}
+
+fn on_runtime<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(work)
+}
+
+fn routes(door: &Door) -> Vec<Route> {
+    on_runtime(async {
+        let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+        client.routes(RoutesRequest {}).await.expect("routes").into_inner().routes
+    })
+}
+
+/// Both regions are known, and reads go to the own one.
+fn settled(us: &FakeNode, eu: &FakeNode) -> Door {
+    let door = open(us, &[eu]);
+    let fit = |routes: &[Route]| routes[0].home && routes.iter().all(|r| r.standing == "fit");
+    wait_until("both are fit", || fit(&routes(&door)));
+    door
+}
+
+#[test]
+fn a_region_that_fails_is_left_out_then_probed_and_no_read_is_lost() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = settled(&us, &eu);
+    us.set(Mood::Fails);
+    wait_until("the breaker opens", || {
+        assert_eq!(read(&door).served(), by("eu", "failover"));
+        routes(&door)[0].breaker == "open"
+    });
+    assert_eq!(routes(&door)[0].standing, "left out for its failures");
+    let asked = us.reads().len();
+    (0..20).for_each(|_| assert_eq!(read(&door).served(), by("eu", "failover")));
+    assert!(us.reads().len() <= asked + 1, "but for a probe, it is left in peace");
+    us.set(Mood::Well);
+    wait_until("a probe closes it", || {
+        assert_eq!(read(&door).status, 200);
+        routes(&door)[0].breaker == "closed"
+    });
+    let metrics = door.metrics();
+    for to in ["open", "half-open", "closed"] {
+        let line =
+            format!(r#"meridian_gateway_breaker_transitions_total{{region="us",to="{to}"}}"#);
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    assert!(metrics.contains("meridian_gateway_retries_total"), "{metrics}");
+}
+
+#[test]
+fn when_all_fail_the_last_is_not_left_out_and_the_answer_says_so() {
+    let us = FakeNode::start("us");
+    let door = open(&us, &[]);
+    wait_until("us answers", || read(&door).served() == by("us", "local"));
+    us.set(Mood::Fails);
+    wait_until("it counts as failing", || {
+        assert_eq!(read(&door).status, 503);
+        routes(&door)[0].standing.starts_with("failing")
+    });
+    us.set(Mood::Well);
+    assert_eq!(read(&door).served(), by("us", "stale"));
+    wait_until("it has done well again", || read(&door).served() == by("us", "local"));
+}
+
+#[test]
+fn a_slow_read_is_asked_of_another_region_beside_it() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = open_with(&us, &[&eu], |config| config.try_ms = 5_000);
+    let fit = |routes: &[Route]| routes[0].home && routes.iter().all(|r| r.standing == "fit");
+    wait_until("both are fit", || fit(&routes(&door)));
+    (0..150).for_each(|_| assert_eq!(read(&door).status, 200));
+    us.set(Mood::Slow(900));
+    let start = Instant::now();
+    assert_eq!(read(&door).served(), by("eu", "hedged"));
+    assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
+    let metrics = door.metrics();
+    let hedges = metrics.lines().find_map(|l| l.strip_prefix("meridian_gateway_hedges_total "));
+    let hedges: u64 = hedges.expect("hedges are counted").parse().expect("a number");
+    assert!((1..=151 / 20).contains(&hedges), "{hedges}");
+}
+
+#[test]
+fn a_region_that_drains_is_left() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = settled(&us, &eu);
+    us.set(Mood::Draining);
+    wait_until("eu answers", || read(&door).served() == by("eu", "failover"));
+    assert_eq!(routes(&door)[0].standing, "draining");
+}
+
+#[test]
+fn a_region_whose_mirror_stands_still_is_left_by_those_whom_it_concerns() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = settled(&us, &eu);
+    us.set(Mood::Frozen);
+    wait_until("eu answers", || read(&door).served() == by("eu", "failover"));
+    let without = serde_json::json!({"entities": {"driver_id": [1]},
+        "features": ["driver_stats:km_1h"], "mesh": {"exclude_regions": ["ap"]}});
+    assert_eq!(door.read(&without).served(), by("us", "local"));
+    let routes = routes(&door);
+    assert_eq!((routes[0].home, &*routes[0].standing), (true, "lags its peers in ap"));
+}
+
+#[test]
+fn more_than_it_can_do_is_sent_away_at_once() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| {
+        (config.max_in_flight, config.max_waiting) = (1, 0);
+    });
+    wait_until("us answers", || read(&door).served() == by("us", "local"));
+    us.set(Mood::Hangs);
+    std::thread::scope(|scope| {
+        scope.spawn(|| read(&door));
+        let reads = us.reads().len();
+        wait_until("one read is under way", || us.reads().len() > reads);
+        let refused = read(&door);
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        let status = on_runtime(async {
+            let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+            client.get_features(GetFeaturesRequest::default()).await.expect_err("refused")
+        });
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        us.set(Mood::Well);
+    });
+    assert!(door.metrics().contains(r#"meridian_gateway_sheds_total{reason="busy"} 2"#));
+    wait_until("there is room again", || read(&door).status == 200);
+}
+
+#[test]
+fn a_client_that_has_had_its_share_is_told_when_to_come_back() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| config.quota = Some(Quota { per_s: 1, burst: 3 }));
+    let greedy = [("x-meridian-client", "greedy")];
+    let statuses: Vec<u16> = (0..5).map(|_| door.read_one(&greedy).status).collect();
+    assert_eq!(statuses[..3], [200; 3]);
+    let refused = door.read_one(&greedy);
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("1")));
+    assert!(refused.refusal().1.contains("'greedy'"));
+    assert_eq!(door.read_one(&[("x-meridian-client", "modest")]).status, 200);
+}
+
+#[test]
+fn a_callers_time_is_kept_and_handed_on() {
+    let us = FakeNode::start("us");
+    let door = open(&us, &[]);
+    wait_until("us answers", || read(&door).served() == by("us", "local"));
+    assert_eq!(door.read_one(&[("x-meridian-timeout-ms", "300")]).status, 200);
+    let told = us.header("grpc-timeout").expect("a timeout");
+    let us_left: u64 = told.trim_end_matches(['u', 'm', 'n']).parse().expect("a number");
+    let most = if told.ends_with('m') { 300 } else { 300_000_000 };
+    assert!((1..=most).contains(&us_left), "{told}");
+    assert_eq!(us.header("x-meridian-hops").as_deref(), Some("1"));
+    us.set(Mood::Hangs);
+    let start = Instant::now();
+    let refused = door.read_one(&[("x-meridian-timeout-ms", "60")]);
+    assert_eq!(refused.status, 504, "{}", refused.text);
+    assert!(start.elapsed() < Duration::from_millis(390), "sooner than the house would");
+    assert_eq!(routes(&door)[0].failures, 0, "one impatient caller proves nothing");
+    let odd = door.read_one(&[("x-meridian-priority", "urgent")]);
+    assert!(odd.status == 422 && odd.refusal().1.contains("x-meridian-priority"), "{}", odd.text);
+}
+
+#[test]
+fn what_has_been_through_two_gateways_goes_no_further() {
+    let us = FakeNode::start("us");
+    let door = open(&us, &[]);
+    let relayed = |hops: &'static str| {
+        on_runtime(async {
+            let mut client = NodeClient::connect(door.grpc()).await.expect("a connection");
+            let mut request = Request::new(node::ReadRequest::default());
+            request.metadata_mut().insert("x-meridian-hops", hops.parse().expect("text"));
+            client.read(request).await
+        })
+    };
+    relayed("1").expect("another gateway may ask");
+    assert_eq!(us.header("x-meridian-hops").as_deref(), Some("2"));
+    let refused = relayed("2").expect_err("a circle");
+    assert!(refused.message().contains("what is configured as a node is a gateway"), "{refused}");
+}
