@@ -8,6 +8,7 @@ use bytes::Bytes;
 use catalog::ColumnSource;
 use clock::{Env, timeout};
 use routing::Need;
+use tokio::sync::watch;
 use tonic::{Code, Response, Status};
 
 use crate::caller::Caller;
@@ -33,6 +34,8 @@ pub(crate) struct Door {
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) reader: Reader,
+    /// Whether this gateway is about to end.
+    pub(crate) draining: watch::Sender<bool>,
 }
 
 impl Door {

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use telemetry::{Metrics, MetricsError};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
 use crate::catalog_cache::CatalogCache;
@@ -29,6 +30,8 @@ use crate::regions::Regions;
 
 /// A request names at most a few thousand entities or events.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// How long others have to go elsewhere once they have been told that this gateway ends.
+const DRAIN_MS: u64 = 1_000;
 /// Streams that others hold open do not keep a gateway from ending.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -103,6 +106,7 @@ impl Gateway {
         let door = Arc::new(Door {
             gate: Arc::new(Gate::new(&config, env.clone(), instruments.clone())),
             reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
+            draining: watch::Sender::new(false),
             regions,
             instruments,
             catalog,
@@ -119,7 +123,7 @@ impl Gateway {
         self.addresses
     }
 
-    /// Serves until `shutdown` completes.
+    /// Serves until `shutdown` completes, and then for as long as others need to go elsewhere.
     ///
     /// # Errors
     /// A listener failed.
@@ -127,7 +131,14 @@ impl Gateway {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), GatewayError> {
-        let stop: Stop = shutdown.boxed().shared();
+        let door = self.door.clone();
+        let drained = async move {
+            shutdown.await;
+            tracing::info!("draining");
+            door.draining.send_replace(true);
+            door.env.sleep_ms(DRAIN_MS).await;
+        };
+        let stop: Stop = drained.boxed().shared();
         let [http, grpc, metrics] = self.listeners;
         let serving = async {
             tokio::try_join!(

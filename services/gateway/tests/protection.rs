@@ -12,7 +12,7 @@ use api::v1::{GetFeaturesRequest, Route, RoutesRequest};
 use gateway::Quota;
 use tonic::{Code, Request};
 
-use support::{Answer, Door, FakeNode, Mood, open, open_with, wait_until};
+use support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
 
 fn by(region: &str, route: &str) -> (String, String) {
     (region.to_owned(), route.to_owned())
@@ -197,4 +197,19 @@ fn what_has_been_through_two_gateways_goes_no_further() {
     assert_eq!(us.header("x-meridian-hops").as_deref(), Some("2"));
     let refused = relayed("2").expect_err("a circle");
     assert!(refused.message().contains("what is configured as a node is a gateway"), "{refused}");
+}
+
+#[test]
+fn a_gateway_that_ends_tells_its_clients_and_its_peers_first() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let far = open(&eu, &[]);
+    let near = open_unheard(&us, &[("eu", far.grpc())]);
+    wait_until("eu is heard", || routes(&near)[1].standing == "fit");
+    far.end();
+    wait_until("its peers know", || routes(&near)[1].standing == "draining");
+    assert_eq!(far.get("/health").status, 503, "nobody new");
+    let answer = read(&far);
+    assert_eq!((answer.status, answer.connection.as_deref()), (200, Some("close")), "still there");
+    drop(far);
+    wait_until("it is gone", || routes(&near)[1].standing == "not heard of");
 }

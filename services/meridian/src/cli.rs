@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show where gateways send reads now, and why
     Routes(RoutesArgs),
-    /// Stop or start both processes of a region
+    /// Stop, drain or start both processes of a region
     Region(ProcessArgs),
     /// Run a region's node, or stop or start one of the mesh
     Node(NodeArgs),
@@ -261,6 +261,14 @@ pub(crate) enum ProcessAction {
         /// With SIGKILL, as a crash would
         #[arg(long)]
         kill: bool,
+        /// Which mesh.
+        #[command(flatten)]
+        mesh: MeshArgs,
+    },
+    /// Let everybody go elsewhere, finish what is under way, then stop it
+    Drain {
+        /// The region's name
+        region: String,
         /// Which mesh.
         #[command(flatten)]
         mesh: MeshArgs,

@@ -8,6 +8,7 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
+use futures::future::{Either, select};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -107,22 +108,24 @@ impl Node for Relay {
         _: Request<node::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let door = self.door.clone();
-        let health = door.regions.own().watch();
-        let told =
-            futures::stream::unfold((door, health, true), async |(door, mut health, first)| {
+        let (health, ends) = (door.regions.own().watch(), door.draining.subscribe());
+        let told = futures::stream::unfold(
+            (door, health, ends, true),
+            async |(door, mut health, mut ends, first)| {
                 if !first {
-                    let wait =
-                        clock::timeout(&door.env, WATCH.as_millis() as u64, health.changed());
+                    let news = select(Box::pin(health.changed()), Box::pin(ends.changed()));
                     // An error is the gateway's end: it closes the stream by itself.
-                    if let Ok(Err(_)) = wait.await {
+                    if let Ok(Either::Left((Err(_), _)) | Either::Right((Err(_), _))) =
+                        clock::timeout(&door.env, WATCH.as_millis() as u64, news).await
+                    {
                         return None;
                     }
                 }
-                let now = health.borrow_and_update().clone();
-                let said =
-                    now.map_or_else(|| unknown(&door), |health| node::Health::clone(&health));
-                Some((Ok(said), (door, health, false)))
-            });
+                let said = said(&door, health.borrow_and_update().as_deref());
+                ends.mark_unchanged();
+                Some((Ok(said), (door, health, ends, false)))
+            },
+        );
         Ok(Response::new(Box::pin(told)))
     }
 
@@ -156,11 +159,15 @@ impl Node for Relay {
     }
 }
 
-fn unknown(door: &Door) -> node::Health {
-    node::Health {
+/// What the node says; a gateway that ends takes the way to it along.
+fn said(door: &Door, health: Option<&node::Health>) -> node::Health {
+    let unknown = || node::Health {
         region: door.config.region.to_string(),
         generation: door.catalog.now().generation(),
         reason: "the gateway does not hear the node".into(),
         ..node::Health::default()
-    }
+    };
+    let mut said = health.cloned().unwrap_or_else(unknown);
+    said.draining |= *door.draining.borrow();
+    said
 }

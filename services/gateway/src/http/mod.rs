@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -26,12 +28,23 @@ pub(crate) fn router(door: Arc<Door>) -> Router {
         .route("/health", get(health))
         .fallback(no_such_path)
         .method_not_allowed_fallback(bad_method)
+        .layer(axum::middleware::from_fn_with_state(door.clone(), say_that_it_ends))
         .with_state(door)
 }
 
-/// 200 while some region can answer.
+/// A client that keeps its connection to a gateway that ends would lose a request with it.
+async fn say_that_it_ends(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if *door.draining.borrow() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// 200 while some region can answer, and this gateway is not about to end.
 async fn health(State(door): State<Arc<Door>>) -> StatusCode {
-    if door.regions.serving() && door.catalog.now().generation() > 0 {
+    let stays = !*door.draining.borrow();
+    if stays && door.regions.serving() && door.catalog.now().generation() > 0 {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -4,12 +4,14 @@
 
 mod fake_node;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clock::SystemEnv;
 use gateway::{Addresses, Config, Gateway};
 use serde_json::Value as Json;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 pub use fake_node::{FakeNode, Mood};
 
@@ -19,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running gateway.
 pub struct Door {
     pub addresses: Addresses,
+    end: Arc<Notify>,
     _runtime: Runtime,
 }
 
@@ -26,6 +29,7 @@ pub struct Door {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
+    pub connection: Option<String>,
     pub token: Option<String>,
     pub text: String,
 }
@@ -92,8 +96,10 @@ fn start(config: Config) -> Door {
     let runtime = Runtime::new().expect("a runtime");
     let gateway = runtime.block_on(Gateway::bind(config, SystemEnv::shared())).expect("ports");
     let addresses = gateway.addresses();
-    runtime.spawn(gateway.serve(std::future::pending()));
-    Door { addresses, _runtime: runtime }
+    let end = Arc::new(Notify::new());
+    let told = end.clone();
+    runtime.spawn(gateway.serve(async move { told.notified().await }));
+    Door { addresses, end, _runtime: runtime }
 }
 
 pub fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -105,6 +111,11 @@ pub fn wait_until(what: &str, done: impl Fn() -> bool) {
 }
 
 impl Door {
+    /// Tells the gateway to end, as SIGTERM would.
+    pub fn end(&self) {
+        self.end.notify_one();
+    }
+
     pub fn grpc(&self) -> String {
         format!("http://{}", self.addresses.grpc)
     }
@@ -150,6 +161,7 @@ fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> An
     Answer {
         status: response.status().as_u16(),
         retry_after: header("retry-after"),
+        connection: header("connection"),
         token: header("x-meridian-token"),
         text: response.body_mut().read_to_string().expect("a body"),
     }

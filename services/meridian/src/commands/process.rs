@@ -1,4 +1,4 @@
-//! `region|node|gateway stop|start`, and `down`: asks the supervisor.
+//! `region|node|gateway stop|drain|start`, and `down`: asks the supervisor.
 
 use crate::cli::{MeshArgs, ProcessAction};
 use crate::error::{CliError, Result};
@@ -14,6 +14,8 @@ pub(super) async fn run(action: &ProcessAction, role: Option<Role>) -> Result<()
     let (verb, region, mesh, done) = match action {
         ProcessAction::Stop { region, kill: false, mesh } => (Verb::Stop, region, mesh, "stopped"),
         ProcessAction::Stop { region, kill: true, mesh } => (Verb::Kill, region, mesh, "killed"),
+        // Every process drains when it is told to end; only SIGKILL does without.
+        ProcessAction::Drain { region, mesh } => (Verb::Stop, region, mesh, "drained and stopped"),
         ProcessAction::Start { region, mesh } => (Verb::Start, region, mesh, "started"),
     };
     let running = Mesh::running(&mesh.data)?;
