@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show where gateways send reads now, and why
     Routes(RoutesArgs),
+    /// Read at a constant rate, and say how long that took from when each read was due
+    Load(LoadArgs),
     /// Stop, drain or start both processes of a region
     Region(ProcessArgs),
     /// Run a region's node, or stop or start one of the mesh
@@ -221,6 +223,45 @@ pub(crate) struct DeadLettersArgs {
 /// `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which mesh.
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+}
+
+/// `load`.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// A feature service, a view, or one feature of a view
+    #[arg(value_name = "SERVICE|VIEW[:FEATURE]")]
+    pub(crate) what: String,
+    /// Join keys and request fields of one entity
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) keys: Vec<String>,
+    /// Entities instead: a JSON object a line, the most popular first
+    #[arg(long, value_name = "FILE", conflicts_with = "keys")]
+    pub(crate) keys_file: Option<PathBuf>,
+    /// How much more popular each entity is than the next: 0 for alike, 1 for Zipf's law
+    #[arg(long, default_value_t = 1.0, value_name = "EXPONENT")]
+    pub(crate) zipf: f64,
+    /// Rows in each read
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) rows: usize,
+    /// Reads a second
+    #[arg(long, default_value_t = 100.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// For how long, as 30s
+    #[arg(long, default_value = "10s", value_name = "TIME")]
+    pub(crate) duration: String,
+    /// How long an answer may take, ms
+    #[arg(long, default_value_t = 1_000, value_name = "MS")]
+    pub(crate) timeout_ms: u64,
+    /// Read from this region's gateway, and from the next one named when it does not answer at all;
+    /// may be repeated; all regions if absent
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

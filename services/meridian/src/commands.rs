@@ -7,6 +7,7 @@ mod explain;
 mod get;
 mod ingest;
 mod init;
+mod load;
 mod plan;
 mod process;
 mod push;
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command, env: Arc<dyn Env>) -> Result<()> {
         Command::DeadLetters(args) => dead_letters::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Routes(args) => routes::run(&args).await,
+        Command::Load(args) => load::run(&args, &env).await,
         Command::Region(args) => process::run(&args.action, None).await,
         Command::Node(args) => match &args.action {
             Some(action) => process::run(action, Some(Role::Node)).await,

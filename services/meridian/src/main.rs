@@ -1,7 +1,8 @@
 //! The command line of Meridian.
 //!
 //! [`cli`] says what can be typed, [`commands`] has a file for each command, [`supervisor`] keeps
-//! the processes of `up`, [`ingest`] feeds files, [`adapt`] touches the other rooms of the house.
+//! the processes of `up`, [`ingest`] feeds files, [`load`] reads at a constant rate, [`adapt`] touches
+//! the other rooms of the house.
 
 mod adapt;
 mod cli;
@@ -9,6 +10,7 @@ mod client;
 mod commands;
 mod error;
 mod ingest;
+mod load;
 mod mesh;
 mod out;
 mod supervisor;

@@ -19,6 +19,8 @@ fn without_a_mesh_every_command_says_how_to_start_one() {
         &["dead-letters", "clicks"],
         &["retire", "view@v1"],
         &["routes"],
+        &["load", "view", "key=1"],
+        &["region", "drain", "ewr"],
         &["node", "stop", "ewr"],
         &["region", "start", "ewr"],
         &["push", "clicks", "-f", "absent.jsonl"],

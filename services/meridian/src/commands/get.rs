@@ -62,7 +62,10 @@ fn ask(args: &GetArgs) -> Result<GetFeaturesRequest> {
 }
 
 /// A bare name is a service if the mesh has one of that name, else a view.
-async fn name(
+///
+/// # Errors
+/// No node can be asked.
+pub(super) async fn name(
     mesh: &Mesh,
     what: &str,
     mut asked: GetFeaturesRequest,

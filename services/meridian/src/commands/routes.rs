@@ -11,6 +11,9 @@ use crate::error::Result;
 use crate::mesh::Mesh;
 use crate::out;
 
+/// A lag, when there is nothing at all of a region that others have something of.
+const NOTHING: i64 = i64::MAX;
+
 /// Asks one gateway, or all of them, and prints.
 ///
 /// # Errors
@@ -76,6 +79,7 @@ fn behind(route: &Route) -> String {
     let furthest =
         route.lags_ms.iter().max_by_key(|(region, ms)| (**ms, std::cmp::Reverse(*region)));
     match furthest {
+        Some((region, &NOTHING)) => format!("has nothing of {region}"),
         Some((region, ms)) if *ms > 0 => format!("{region} by {}", out::age(*ms)),
         _ => "–".into(),
     }
@@ -91,7 +95,9 @@ fn why(route: &Route) -> String {
 
 fn as_json(table: &RoutesResponse) -> Json {
     let route = |route: &Route| {
-        let lags: BTreeMap<_, _> = route.lags_ms.iter().collect();
+        let lag =
+            |(region, ms): (&String, &i64)| (region.clone(), Some(*ms).filter(|ms| *ms != NOTHING));
+        let lags: BTreeMap<String, Option<i64>> = route.lags_ms.iter().map(lag).collect();
         json!({
             "region": route.region,
             "home": route.home,
@@ -132,5 +138,7 @@ mod tests {
         assert_eq!(breaker(&route), "closed (2 failed)");
         assert_eq!(behind(&route), "jfk by 3.1 s");
         assert_eq!(behind(&Route::default()), "–");
+        let lags_ms = [("jfk".to_owned(), NOTHING), ("ewr".to_owned(), 20)].into();
+        assert_eq!(behind(&Route { lags_ms, ..Route::default() }), "has nothing of jfk");
     }
 }
