@@ -13,6 +13,7 @@
 )]
 
 pub mod fresh;
+pub mod load;
 pub mod mesh;
 pub mod reading;
 

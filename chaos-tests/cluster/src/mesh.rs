@@ -139,6 +139,29 @@ impl Mesh {
             .all(|region| self.status(region).is_some_and(|status| status["ready"] == true))
     }
 
+    /// A command line of `meridian` about this mesh.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        meridian(&self.data(), args)
+    }
+
+    /// What a region's gateway counts, in Prometheus' format.
+    #[must_use]
+    pub fn metrics(&self, region: &str) -> Option<String> {
+        let mesh = self.describe()?;
+        let url = mesh["regions"][region]["gateway"]["metrics"].as_str()?.to_owned();
+        self.agent.get(format!("{url}/metrics")).call().ok()?.body_mut().read_to_string().ok()
+    }
+
+    /// Where a region's gateway sends reads; `None` while it does not answer.
+    #[must_use]
+    pub fn home(&self, region: &str) -> Option<String> {
+        let output = self.command(&["routes", "--json", "--region", region]).output().ok()?;
+        let table: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let routes = table[region]["routes"].as_array()?;
+        let home = routes.iter().find(|route| route["home"] == true)?;
+        Some(home["region"].as_str()?.to_owned())
+    }
+
     /// Runs a command line to its end; its output must be a success.
     pub fn run(&self, args: &[&str]) -> String {
         let output = meridian(&self.data(), args).output().expect("meridian runs");
@@ -184,10 +207,15 @@ impl Mesh {
     /// SIGKILLs a process of a region by the id in `mesh.json`; the supervisor restarts it. False if
     /// it was down from the last time.
     pub fn kill(&self, region: &str, process: &str) -> bool {
+        self.signal(region, process, Signal::SIGKILL)
+    }
+
+    /// Sends a signal to a process of a region; false if it is down.
+    pub fn signal(&self, region: &str, process: &str, signal: Signal) -> bool {
         let mesh = self.describe().expect("mesh.json");
         let pid = mesh["regions"][region][process]["pid"].as_i64();
         let pid = pid.and_then(|pid| i32::try_from(pid).ok());
-        pid.is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
+        pid.is_some_and(|pid| kill(Pid::from_raw(pid), signal).is_ok())
     }
 
     /// Waits until every region has folded its log to the end, and all hold the same.

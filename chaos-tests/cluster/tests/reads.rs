@@ -1,0 +1,62 @@
+//! Reads go on, whatever becomes of a region. How long they take is measured elsewhere: here it
+//! counts that they are answered.
+
+use checkers::flights::REGIONS;
+use cluster::Mesh;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// At most one read in a thousand failed.
+fn hardly_any_failed(report: &Value) {
+    let (answered, failed) = (report["answered"].as_u64(), report["failed"].as_u64());
+    let (answered, failed) = (answered.expect("a count"), failed.expect("a count"));
+    println!("{} {} {}", report["routes"], report["failures"], report["us"]);
+    assert!(failed * 1_000 <= answered, "{failed} failed: {}", report["failures"]);
+}
+
+fn of_other_regions(report: &Value) -> u64 {
+    let regions = report["regions"].as_object().expect("regions");
+    regions.iter().filter(|(region, _)| *region != "ewr").filter_map(|(_, n)| n.as_u64()).sum()
+}
+
+#[test]
+fn a_killed_and_a_stopped_node_cost_hardly_any_read() {
+    let mut mesh = Mesh::start();
+    let mut load = mesh.load(100, 12, &["ewr"]);
+    mesh.kill("ewr", "node");
+    mesh.wait_until("the node is back", |mesh| mesh.status("ewr").is_some());
+    assert!(load.is_running(), "the kill must fall into the load");
+    let report = load.end();
+    hardly_any_failed(&report);
+    assert!(of_other_regions(&report) > 0, "{report}");
+
+    mesh.wait_until("reads go home again", |mesh| mesh.home("ewr").as_deref() == Some("ewr"));
+    let mut load = mesh.load(100, 12, &["ewr"]);
+    assert!(mesh.signal("ewr", "node", Signal::SIGSTOP));
+    mesh.wait_until("reads go elsewhere", |mesh| mesh.home("ewr").is_some_and(|r| r != "ewr"));
+    assert!(mesh.signal("ewr", "node", Signal::SIGCONT));
+    assert!(load.is_running(), "the stop must fall into the load");
+    let report = load.end();
+    hardly_any_failed(&report);
+    assert!(of_other_regions(&report) > 0, "{report}");
+}
+
+/// One region after the other, with clients that hold a list of gateways, as a name server gives it.
+#[test]
+fn a_rolling_restart_fails_no_read() {
+    let mut mesh = Mesh::start();
+    let mut load = mesh.load(100, 45, &REGIONS);
+    for region in REGIONS {
+        mesh.run(&["region", "drain", region]);
+        mesh.run(&["region", "start", region]);
+        mesh.wait_until("every region is ready", |mesh| {
+            REGIONS.iter().all(|r| mesh.status(r).is_some_and(|status| status["ready"] == true))
+        });
+        mesh.wait_until("its gateway is back", |mesh| mesh.home(region).is_some());
+    }
+    assert!(load.is_running(), "the restarts must fall into the load");
+    let report = load.end();
+    println!("{} {} {}", report["routes"], report["regions"], report["us"]);
+    assert_eq!(report["failed"], 0, "{}", report["failures"]);
+    assert!(report["rerouted"].as_u64() > Some(0), "clients did have to go elsewhere");
+}
