@@ -29,7 +29,7 @@ impl Cell {
 }
 
 /// A region's answer to a read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) region: String,
     pub(crate) route: &'static str,

@@ -51,6 +51,9 @@ pub struct Config {
     /// What a client, by its `x-meridian-client`, may ask; absent: whatever it likes.
     #[serde(default)]
     pub quota: Option<Quota>,
+    /// Answers that are kept for readers who say how old one may be, bytes as sent.
+    #[serde(default = "default_cache_bytes")]
+    pub cache_bytes: u64,
     /// Reads that may be asked of a second region because the first one is slow, percent.
     #[serde(default = "default_hedge_percent")]
     pub hedge_percent: u64,
@@ -70,6 +73,10 @@ pub struct Quota {
     pub per_s: u64,
     /// Requests at once.
     pub burst: u64,
+}
+
+fn default_cache_bytes() -> u64 {
+    64 << 20
 }
 
 fn default_waiting() -> usize {

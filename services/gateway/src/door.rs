@@ -7,10 +7,12 @@ use api::v1;
 use bytes::Bytes;
 use catalog::ColumnSource;
 use clock::{Env, timeout};
+use futures::FutureExt;
 use routing::Need;
 use tokio::sync::watch;
 use tonic::{Code, Response, Status};
 
+use crate::cache::Answers;
 use crate::caller::Caller;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
@@ -33,6 +35,7 @@ pub(crate) struct Door {
     pub(crate) regions: Arc<Regions>,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) answers: Answers,
     pub(crate) reader: Reader,
     /// Whether this gateway is about to end.
     pub(crate) draining: watch::Sender<bool>,
@@ -52,9 +55,13 @@ impl Door {
         let answer = async {
             // Names to plans, keys to shards.
             let mut question = Question::new(self, request)?;
-            let read = question.read(self.env.now_ms());
-            // Choice of region, breaker, hedge, retries.
-            let (answered, read) = self.reader.read(read, &question.rules(), deadline).await?;
+            let (read, rules) = (question.read(self.env.now_ms()), question.rules());
+            // One that was given already, for who said how old it may be; else
+            let answered = self.answers.get(read, &rules, deadline, |read| {
+                // choice of region, breaker, hedge, retries.
+                self.reader.read(read, &rules, deadline).boxed()
+            });
+            let (answered, read) = answered.await?;
             // Rows to columns, on-demand features, how it came about.
             question.assemble(answered, read)
         };

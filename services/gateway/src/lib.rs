@@ -6,6 +6,7 @@
 //! could not lose but the catalog, which it can get from any region.
 
 mod answer;
+mod cache;
 mod caller;
 mod catalog_cache;
 mod config;

@@ -131,6 +131,16 @@ pub(crate) fn observe(meter: &Meter, door: &Arc<Door>) {
         .build();
     let watched = Arc::downgrade(door);
     meter
+        .u64_observable_gauge("meridian_gateway_cache_bytes")
+        .with_description("Answers that are kept, bytes as sent")
+        .with_callback(move |gauge| {
+            if let Some(door) = watched.upgrade() {
+                gauge.observe(door.answers.bytes(), &[]);
+            }
+        })
+        .build();
+    let watched = Arc::downgrade(door);
+    meter
         .u64_observable_gauge("meridian_gateway_admission")
         .with_description("Requests that are worked on, that may be, that wait")
         .with_callback(move |gauge| {

@@ -270,7 +270,7 @@ impl<'a> Reading<'a> {
         tried: Result<node::ReadResponse, Status>,
     ) -> Option<node::ReadResponse> {
         match tried {
-            Ok(response) => match self.rules.too_old(&response) {
+            Ok(response) => match self.rules.too_old(&response, 0) {
                 None => return Some(response),
                 Some(refusal) => self.conflict = Some(refusal),
             },

@@ -14,11 +14,12 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// The oldest part, if it is older than allowed.
-    pub(crate) fn too_old(&self, response: &node::ReadResponse) -> Option<Refusal> {
+    /// The oldest part, if it is older than allowed, of an answer that was given so long ago.
+    pub(crate) fn too_old(&self, response: &node::ReadResponse, since_ms: i64) -> Option<Refusal> {
         let max_ms = self.max_staleness_ms?;
         let included = response.origins.iter().filter(|(region, _)| !self.exclude.contains(region));
-        let ages = included.map(|(region, origin)| (origin.age_ms.unwrap_or(i64::MAX), region));
+        let age_ms = |ms: Option<i64>| ms.map_or(i64::MAX, |ms| ms.saturating_add(since_ms));
+        let ages = included.map(|(region, origin)| (age_ms(origin.age_ms), region));
         let (age_ms, region) = ages.max().filter(|(age_ms, _)| *age_ms > max_ms)?;
         let unknown = age_ms == i64::MAX;
         let age = if unknown { "infinitely".into() } else { clock::format_duration(age_ms) };

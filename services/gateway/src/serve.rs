@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
+use crate::cache::Answers;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::door::Door;
@@ -105,6 +106,7 @@ impl Gateway {
         let regions = Arc::new(Regions::start(&config, &env, &catalog, &instruments)?);
         let door = Arc::new(Door {
             gate: Arc::new(Gate::new(&config, env.clone(), instruments.clone())),
+            answers: Answers::new(config.cache_bytes, env.clone()),
             reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
             draining: watch::Sender::new(false),
             regions,
