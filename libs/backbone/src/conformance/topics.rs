@@ -62,7 +62,8 @@ async fn ensure_grows(bench: Bench) -> Checked {
     bench.committed(&old, at[0] + 1).await?;
     let records = bench.contents(&old).await?;
     check!(records == [Record::new("k", "v")], "{records:?} in an old partition");
-    bench.log.append(&Partition::new(bench.unique.as_str(), 4), vec![Record::default()]).await?;
+    let new = Partition::new(bench.unique.as_str(), 4);
+    bench.log.append(&new, vec![Record::new("k", "v")]).await?;
     Ok(Outcome::Passed)
 }
 
