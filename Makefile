@@ -1,12 +1,13 @@
 # Two commands matter to a newcomer: `make demo` and `make test`.
 CARGO := cargo
-PACKAGES := gcc libc6-dev python3 python3-venv
+# From g++ on for librdkafka, which is built from source.
+PACKAGES := gcc libc6-dev python3 python3-venv g++ make pkg-config zlib1g-dev libssl-dev
 
 # Tests fail by panicking, and print their seeds; nothing else may.
 IN_TESTS := -A clippy::unwrap_used -A clippy::expect_used -A clippy::panic -A clippy::print_stdout -A clippy::print_stderr
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-feast bench lint setup
+.PHONY: help demo test test-rust test-feast bench kafka lint setup
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,9 +19,12 @@ demo: setup ## Three regions, a month of departures, one region killed
 	$(CARGO) build --locked --release -p meridian
 	target/release/meridian demo departures --data .meridian/demo
 
+kafka: setup ## Kafka's jars, for tests and `up --kafka start`; needs Java 17 and Maven
+	@scripts/kafka
+
 test: test-rust test-feast ## All tests
 
-test-rust: setup
+test-rust: setup kafka
 	$(CARGO) test --locked --workspace
 
 # After `test-rust`, which builds the binary (it has tests of its own, so cargo builds it for them).

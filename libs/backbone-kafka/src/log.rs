@@ -1,0 +1,83 @@
+//! The log on Kafka as the rest of Meridian sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backbone::{
+    Bounds, Log, LogError, Partition, Record, Tail, Tailer, TopicInfo, TopicSpec, Writer,
+};
+use clock::Env;
+use tokio::sync::watch;
+
+use crate::append::append;
+use crate::blocking::blocking;
+use crate::cluster::Cluster;
+use crate::options::KafkaOptions;
+use crate::{ensure, group, tail, writer};
+
+/// A Kafka cluster.
+pub struct KafkaLog {
+    cluster: Arc<Cluster>,
+}
+
+impl KafkaLog {
+    /// The log on a cluster, which need not be there yet.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] if a property does not exist or has no such value.
+    pub fn new(options: KafkaOptions, env: Arc<dyn Env>) -> Result<Arc<Self>, LogError> {
+        Ok(Arc::new(Self { cluster: Arc::new(Cluster::new(options, env)?) }))
+    }
+
+    /// Drops the records of a partition before `start` now, whatever its topic's retention.
+    ///
+    /// # Errors
+    /// If there is no such partition, or `start` is beyond its end, or the cluster refuses.
+    pub async fn drop_before(&self, partition: &Partition, start: u64) -> Result<(), LogError> {
+        ensure::drop_before(&self.cluster, partition, start).await
+    }
+}
+
+#[async_trait]
+impl Tailer for KafkaLog {
+    async fn topic(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
+        self.cluster.describe(name).await
+    }
+
+    async fn bounds(&self, partition: &Partition) -> Result<Bounds, LogError> {
+        self.cluster.bounds(partition).await
+    }
+
+    async fn tail(&self, from: Vec<(Partition, u64)>) -> Result<Box<dyn Tail>, LogError> {
+        Ok(Box::new(tail::open(&self.cluster, from).await?))
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn ensure(&self, topic: &TopicSpec) -> Result<TopicInfo, LogError> {
+        ensure::ensure(&self.cluster, topic).await
+    }
+
+    async fn append(
+        &self,
+        partition: &Partition,
+        records: Vec<Record>,
+    ) -> Result<Vec<u64>, LogError> {
+        append(&self.cluster, partition, records).await
+    }
+
+    async fn claim(&self, name: &str) -> Result<Box<dyn Writer>, LogError> {
+        Ok(Box::new(writer::claim(&self.cluster, name).await?))
+    }
+
+    async fn assignments(
+        &self,
+        group: &str,
+        topic: &str,
+    ) -> Result<watch::Receiver<Vec<Partition>>, LogError> {
+        self.cluster.check([&Partition::new(topic, 0)]).await?;
+        let (config, topic) = (self.cluster.options.member(group), topic.to_owned());
+        blocking(move || group::join(&config, &topic)).await?
+    }
+}
