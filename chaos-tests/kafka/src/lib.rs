@@ -1,0 +1,9 @@
+//! The log on a real Kafka. The brokers are started here, from the jars that `make kafka` fetches.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cluster;
+mod harness;
+
+pub use cluster::{Cluster, installation};
+pub use harness::OnKafka;
