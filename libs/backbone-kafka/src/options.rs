@@ -67,7 +67,12 @@ impl KafkaOptions {
 
     /// For reading partitions that the reader chooses.
     pub(crate) fn tail(&self) -> ClientConfig {
-        let defaults = [("queued.max.messages.kbytes", "16384"), ("fetch.error.backoff.ms", "100")];
+        let defaults = [
+            ("queued.max.messages.kbytes", "16384"),
+            ("fetch.error.backoff.ms", "100"),
+            // After so long a topic that is not seen is gone.
+            ("topic.metadata.propagation.max.ms", "5000"),
+        ];
         let fixed = [
             // Nobody joins it; librdkafka does not assign without one.
             ("group.id", "meridian-tails"),
