@@ -16,5 +16,6 @@ pub mod fresh;
 pub mod load;
 pub mod mesh;
 pub mod reading;
+pub mod story;
 
 pub use mesh::Mesh;

@@ -64,8 +64,20 @@ impl Mesh {
     /// Starts a mesh with the departures catalog and waits until every region is ready.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same on Kafka: three brokers and three MirrorMakers of its own.
+    #[must_use]
+    pub fn start_on_kafka() -> Self {
+        let home = root().join("target/kafka");
+        let home = home.to_str().expect("a path").to_owned();
+        Self::start_with(&["--kafka", "start", "--kafka-home", &home])
+    }
+
+    fn start_with(args: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory for the mesh");
-        let supervisor = Self::spawn(dir.path());
+        let supervisor = Self::spawn(dir.path(), args);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(10)))
@@ -75,13 +87,14 @@ impl Mesh {
         mesh
     }
 
-    fn spawn(dir: &Path) -> Child {
+    fn spawn(dir: &Path, args: &[&str]) -> Child {
         let catalog = root().join("examples/departures/catalog");
         let log = std::fs::File::create(dir.join("up.log")).expect("a file for the log");
         let base_port = base_port().to_string();
         meridian(&dir.join("mesh"), &["up", "--regions", "ewr,jfk,lga", "--base-port", &base_port])
             .arg("--catalog")
             .arg(catalog)
+            .args(args)
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
             .spawn()

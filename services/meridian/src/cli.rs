@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Apply(CatalogArgs),
     /// Retire a version of a feature view in all regions
     Retire(RetireArgs),
-    /// Run a mesh on this machine: a node and a gateway process per region
+    /// Run a mesh on this machine: a node and a gateway process per region, and Kafka if wanted
     Up(UpArgs),
     /// Stop the mesh that `up` runs
     Down(MeshArgs),
@@ -51,6 +51,14 @@ pub(crate) enum Command {
     Node(NodeArgs),
     /// Run a region's gateway, or stop or start one of the mesh
     Gateway(GatewayArgs),
+    /// Print what a mesh on Kafka needs: topics, MirrorMaker's settings
+    Kafka(KafkaArgs),
+    /// Become a region's broker
+    #[command(hide = true)]
+    Broker(KafkaRunArgs),
+    /// Become the MirrorMaker that copies to a region
+    #[command(hide = true)]
+    MirrorMaker(KafkaRunArgs),
     /// Run a story from start to end, checking each of its claims
     #[command(subcommand)]
     Demo(Demo),
@@ -109,8 +117,54 @@ pub(crate) struct UpArgs {
     /// 0 picks free ones
     #[arg(long, default_value_t = 6566, value_name = "PORT")]
     pub(crate) base_port: u16,
+    /// Keep the log in Kafka: `start` runs a broker and a MirrorMaker 2 per region here, pairs name
+    /// clusters that exist, mirrored by your own MirrorMaker (see `kafka mm2-config`)
+    #[arg(long, value_delimiter = ',', value_name = "start|REGION=HOST:PORT,…")]
+    pub(crate) kafka: Vec<String>,
+    /// Where `make kafka` put Kafka
+    #[arg(long, value_name = "DIR", default_value = "target/kafka", env = "MERIDIAN_KAFKA")]
+    pub(crate) kafka_home: PathBuf,
     /// End when standard input ends: whoever started this process is gone
     #[arg(long, hide = true)]
+    pub(crate) exit_with_parent: bool,
+}
+
+/// `kafka`.
+#[derive(Debug, Args)]
+pub(crate) struct KafkaArgs {
+    /// What to print.
+    #[command(subcommand)]
+    pub(crate) what: KafkaCommand,
+}
+
+/// What a mesh needs of Kafka.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum KafkaCommand {
+    /// Each region's topics, with the settings that Meridian makes them with
+    Topics {
+        /// The catalog: a directory of YAML files
+        #[arg(default_value = ".")]
+        catalog: PathBuf,
+    },
+    /// A ready `mm2.properties` for MirrorMaker 2
+    Mm2Config {
+        /// Each region's cluster
+        #[arg(long, value_delimiter = ',', required = true, value_name = "REGION=HOST:PORT,…")]
+        kafka: Vec<String>,
+        /// Copies of each mirrored topic
+        #[arg(long, default_value_t = 3)]
+        replication: u32,
+    },
+}
+
+/// `broker` and `mirror-maker`.
+#[derive(Debug, Args)]
+pub(crate) struct KafkaRunArgs {
+    /// The YAML file that `up` wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// End when the supervisor that started this process is gone
+    #[arg(long)]
     pub(crate) exit_with_parent: bool,
 }
 

@@ -7,6 +7,7 @@ mod explain;
 mod get;
 mod ingest;
 mod init;
+mod kafka;
 mod load;
 mod plan;
 mod process;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use clock::Env;
 
+use crate::adapt;
 use crate::cli::{Command, Demo};
 use crate::error::Result;
 use crate::supervisor::Role;
@@ -54,6 +56,9 @@ pub(crate) async fn run(command: Command, env: Arc<dyn Env>) -> Result<()> {
             Some(action) => process::run(action, Some(Role::Gateway)).await,
             None => serve::gateway(&args, env).await,
         },
+        Command::Kafka(args) => kafka::run(&args),
+        Command::Broker(args) => adapt::kafka::broker(&args),
+        Command::MirrorMaker(args) => adapt::kafka::mirror_maker(&args),
         Command::Demo(Demo::Departures(args)) => demo::run(&args, env).await,
     }
 }

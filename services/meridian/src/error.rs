@@ -61,6 +61,11 @@ impl CliError {
         move |error| Self::File { doing, path, error }
     }
 
+    /// Whether a process may answer otherwise when it has come up.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::TooLate { .. })
+    }
+
     /// From what a process answered over gRPC, or from not having reached it.
     pub(crate) fn from_status(what: &str, at: &str, status: &tonic::Status) -> Self {
         let message = status.message().lines().next().unwrap_or_default().to_owned();

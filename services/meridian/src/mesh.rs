@@ -31,11 +31,37 @@ pub(crate) struct Supervisor {
     pub(crate) ready: bool,
 }
 
-/// The two processes of a region.
+/// The processes of a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Region {
     pub(crate) node: NodeProcess,
     pub(crate) gateway: GatewayProcess,
+    /// None if the log is embedded in the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kafka: Option<KafkaCluster>,
+}
+
+/// The Kafka cluster that is a region's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KafkaCluster {
+    /// Some of its brokers: `host:port`.
+    pub(crate) bootstrap: String,
+    /// None if it is not this mesh's to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) own: Option<OwnKafka>,
+}
+
+/// A broker, and the MirrorMaker 2 that copies to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnKafka {
+    /// Where Kafka's jars are.
+    pub(crate) home: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) controller_port: u16,
+    /// The broker's process; none while it does not run.
+    pub(crate) broker: Option<u32>,
+    /// MirrorMaker's process; none while it does not run.
+    pub(crate) mirror_maker: Option<u32>,
 }
 
 /// A node process. Addresses are URLs.
@@ -54,6 +80,15 @@ pub(crate) struct GatewayProcess {
     pub(crate) http: String,
     pub(crate) grpc: String,
     pub(crate) metrics: String,
+}
+
+impl Region {
+    /// Its processes that run.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
+        let own = self.kafka.as_ref().and_then(|kafka| kafka.own.as_ref());
+        let own = own.map_or([None, None], |own| [own.broker, own.mirror_maker]);
+        [self.node.pid, self.gateway.pid].into_iter().chain(own).flatten()
+    }
 }
 
 impl Mesh {
@@ -160,6 +195,7 @@ mod tests {
                 grpc: url(n + 3),
                 metrics: url(n + 4),
             },
+            kafka: None,
         };
         Mesh {
             mesh: "nyc".into(),

@@ -1,4 +1,4 @@
-//! Keeps a mesh running: two processes per region, restarted when they die, stopped when asked.
+//! Keeps a mesh running: some processes per region, restarted when they die, stopped when asked.
 
 mod child;
 mod control;
@@ -8,15 +8,19 @@ mod run;
 
 use control::Reply;
 pub(crate) use control::{Request, Verb, ask};
-pub(crate) use layout::{Layout, socket};
+pub(crate) use layout::{Kafka, Layout, socket};
 pub(crate) use run::{Supervision, supervise};
 
-/// Which of a region's two processes.
+/// Which of a region's processes.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Role {
+    /// Kafka's, which is the region's log.
+    Broker,
+    /// Copies the other regions' topics to the region's broker.
+    MirrorMaker,
     /// Folds, replicates and serves.
     Node,
     /// The front door.
@@ -27,6 +31,8 @@ impl Role {
     /// As commands and files name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Broker => "broker",
+            Self::MirrorMaker => "mirror-maker",
             Self::Node => "node",
             Self::Gateway => "gateway",
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kafka::Kafka;
 use crate::serve::NodeError;
 
 /// Everything that a node must be told.
@@ -26,6 +27,10 @@ pub struct Config {
     /// The other regions' nodes, `http://host:port`, from which deltas are mirrored.
     #[serde(default)]
     pub peers: BTreeMap<Arc<str>, String>,
+    /// The region's Kafka cluster, which is the log then, mirrored by MirrorMaker 2. Without it the
+    /// log is embedded in the node, and mirrored from `peers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Kafka>,
     /// Serve on an address that is not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
@@ -51,6 +56,11 @@ impl Config {
         }
         if let Some(peer) = self.peers.keys().find(|p| !self.regions.contains(p)) {
             return bad(format!("peer '{peer}' is not one of the regions"));
+        }
+        if self.kafka.is_some() && !self.peers.is_empty() {
+            return bad("peers are for the embedded log; kafka is mirrored by MirrorMaker 2, see \
+                        `meridian kafka mm2-config`"
+                .to_owned());
         }
         if !self.grpc.ip().is_loopback() && !self.allow_remote {
             return bad(format!(
@@ -78,6 +88,7 @@ mod tests {
             ("peers: {jfk", "peers: {sfo", "peer 'sfo'"),
             ("[ewr, jfk]", "[ewr, 'j.fk']", "without dots"),
             ("mesh: nyc", "mash: nyc", "mash"),
+            ("mesh: nyc", "mesh: nyc, kafka: {bootstrap: 'h:1'}", "mm2-config"),
         ] {
             let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

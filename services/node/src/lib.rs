@@ -11,6 +11,7 @@ pub mod config;
 pub mod core;
 mod dead_letters;
 mod explain;
+pub mod kafka;
 mod load;
 pub mod origins;
 mod partition;
@@ -25,4 +26,5 @@ mod tokens;
 pub mod topics;
 
 pub use config::Config;
+pub use kafka::{Kafka, NeededTopic, needed_topics};
 pub use serve::{NodeError, run};

@@ -1,10 +1,12 @@
-//! The node's edges: the embedded log under the core, gRPC over it.
+//! The node's edges: a log under the core, embedded or Kafka, and gRPC over it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use api::log::v1::log_server::LogServer;
 use api::node::v1::node_server::NodeServer;
-use backbone::{LogError, Tailer};
+use backbone::{Log, LogError, Tailer};
+use backbone_kafka::KafkaLog;
 use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
 use futures::FutureExt;
@@ -76,8 +78,7 @@ pub async fn run(
     let listener = TcpListener::bind(config.grpc)
         .await
         .map_err(|cause| NodeError::Listen { address: config.grpc.to_string(), cause })?;
-    let options = LogOptions::new(config.mesh.clone(), config.region.clone());
-    let log = LocalLog::open(config.data.join("log"), env.clone(), options)?;
+    let (log, tails) = open_log(&config, &env)?;
     let checkpoints: Arc<dyn Checkpoints> =
         Arc::new(DiskCheckpoints::open(&config.data.join("checkpoint"))?);
     let mut peers: Vec<(Arc<str>, Arc<dyn Tailer>)> = Vec::new();
@@ -86,18 +87,34 @@ pub async fn run(
         peers.push((region.clone(), Arc::new(peer)));
     }
     let identity = Identity { mesh: config.mesh, region: config.region, regions: config.regions };
-    let core = Arc::new(Core::start(identity, env.clone(), log.clone(), checkpoints, peers));
-    serve(env, core.clone(), log, listener, shutdown).await?;
+    let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));
+    serve(env, core.clone(), tails, listener, shutdown).await?;
     if let Some(store) = core.shared().store() {
         checkpointer::save(core.shared(), store, true).await?;
     }
     Ok(())
 }
 
+type Tails = LogServer<LogService>;
+
+/// The region's log; and what other regions read it through, if it is embedded here.
+fn open_log(
+    config: &Config,
+    env: &Arc<dyn Env>,
+) -> Result<(Arc<dyn Log>, Option<Tails>), NodeError> {
+    if let Some(kafka) = &config.kafka {
+        return Ok((KafkaLog::new(kafka.options()?, env.clone())?, None));
+    }
+    let options = LogOptions::new(config.mesh.clone(), config.region.clone());
+    let log = LocalLog::open(config.data.join("log"), env.clone(), options)?;
+    let tails = LogService::new(log.clone(), topics::is_mirrored);
+    Ok((log, Some(tails)))
+}
+
 async fn serve(
     env: Arc<dyn Env>,
     core: Arc<Core>,
-    log: Arc<LocalLog>,
+    tails: Option<Tails>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
@@ -108,7 +125,6 @@ async fn serve(
     let nodes = NodeServer::new(NodeService::new(core))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let tails = LogService::new(log, topics::is_mirrored);
     // With Nagle's delay, answers of more than a packet take 40 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (told, drained) = (shutdown, env.clone());
@@ -120,7 +136,7 @@ async fn serve(
     let stop = stop.shared();
     let serving = tonic::transport::Server::builder()
         .add_service(nodes)
-        .add_service(tails)
+        .add_optional_service(tails)
         .add_service(reflection)
         .serve_with_incoming_shutdown(incoming, stop.clone());
     let ending = async {

@@ -87,11 +87,25 @@ impl Definitions {
     /// # Errors
     /// The catalog does not hold together.
     pub(crate) fn project(&self) -> Result<String> {
+        Ok(self.alone()?.catalog.project().unwrap_or(UNNAMED).to_owned())
+    }
+
+    /// What a region's Kafka must have for it.
+    ///
+    /// # Errors
+    /// As of [`Definitions::project`].
+    pub(crate) fn topics(&self) -> Result<Vec<node::NeededTopic>> {
+        let catalog = self.alone()?.catalog;
+        Ok(node::needed_topics(&catalog.sources(), catalog.shards_or_default()))
+    }
+
+    /// As a mesh knows it that has nothing else.
+    fn alone(&self) -> Result<Known> {
         let mut alone = Known::nothing();
         for entry in changes(self, &alone, &[])?.entries() {
             alone.take(&entry)?;
         }
-        Ok(alone.catalog.project().unwrap_or(UNNAMED).to_owned())
+        Ok(alone)
     }
 }
 

@@ -16,7 +16,9 @@ use crate::supervisor::socket;
 /// # Errors
 /// `mesh.json` was edited into something else.
 pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String> {
-    let others = mesh.regions.iter().filter(|(name, _)| *name != region);
+    let own = mesh.region(region)?;
+    // On Kafka, MirrorMaker copies what the others wrote.
+    let others = mesh.regions.iter().filter(|(name, _)| *name != region && own.kafka.is_none());
     let peers: BTreeMap<Arc<str>, String> =
         others.map(|(name, other)| (name.as_str().into(), other.node.grpc.clone())).collect();
     let config = node::Config {
@@ -24,8 +26,9 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String>
         region: region.into(),
         regions: mesh.regions.keys().map(|name| name.as_str().into()).collect(),
         data: data.join(region).join("node"),
-        grpc: socket(&mesh.region(region)?.node.grpc)?,
+        grpc: socket(&own.node.grpc)?,
         peers,
+        kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),
         allow_remote: false,
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("node.yaml: {e}")))

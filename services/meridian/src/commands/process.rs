@@ -21,7 +21,7 @@ pub(super) async fn run(action: &ProcessAction, role: Option<Role>) -> Result<()
     let running = Mesh::running(&mesh.data)?;
     running.region(region)?;
     tell(&running, Request { verb, region: Some(region.clone()), role }).await?;
-    let what = role.map_or("node and gateway", Role::name);
+    let what = role.map_or("all processes", Role::name);
     out::line(format!("{what} of {region}: {done}"));
     Ok(())
 }

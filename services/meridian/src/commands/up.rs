@@ -1,5 +1,6 @@
 //! `up`: runs a mesh on this machine until it is told to end.
 
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,16 +9,19 @@ use clock::Env;
 
 use super::serve::told_to_end;
 use super::{apply, status};
+use crate::adapt;
 use crate::adapt::catalog::{self, Definitions};
 use crate::cli::UpArgs;
 use crate::client::{self, request};
 use crate::error::{CliError, Result};
-use crate::mesh::{Lock, Mesh};
+use crate::mesh::{Lock, Mesh, Region};
 use crate::out;
-use crate::supervisor::{Layout, Supervision, supervise};
+use crate::supervisor::{Kafka, Layout, Supervision, supervise};
 
 /// How long every process has to come up, ms.
 const UP_MS: u64 = 60_000;
+/// The same with brokers and MirrorMakers, which need half a minute on two cores.
+const UP_WITH_KAFKA_MS: u64 = 240_000;
 /// How long what an earlier supervisor left behind has to end, ms.
 const LEFTOVERS_MS: u64 = 15_000;
 /// How often processes are asked, ms.
@@ -38,14 +42,16 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
     if let Some(before) = &before {
         // Whoever was killed said that it was ready; nobody should believe that any more.
         Mesh { supervisor: None, ..before.clone() }.write(&data)?;
-        leftovers_ended(before, &env).await?;
+        leftovers_ended(before, &data, &env).await?;
     }
+    let kafka = choose(args)?;
     let layout = Layout {
         mesh: definitions.project()?,
         catalog: args.catalog.canonicalize().map_err(CliError::file("find", &args.catalog))?,
         regions: args.regions.clone(),
         data: data.clone(),
         base_port: args.base_port,
+        kafka,
     };
     let mesh = layout.settle(before.as_ref())?;
     let (supervision, mesh, supervised) = supervise(env.clone(), data, mesh, lock).await?;
@@ -74,6 +80,20 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
     }
 }
 
+/// What `--kafka` asks for.
+fn choose(args: &UpArgs) -> Result<Kafka> {
+    match args.kafka.as_slice() {
+        [] => Ok(Kafka::None),
+        [start] if start == "start" => {
+            adapt::kafka::check(&args.kafka_home)?;
+            let home = &args.kafka_home;
+            let home = home.canonicalize().map_err(CliError::file("find", home))?;
+            Ok(Kafka::Start { home })
+        }
+        clusters => Ok(Kafka::Existing(super::kafka::pairs(clusters)?)),
+    }
+}
+
 /// A second signal ends everything at once.
 async fn impatient(supervision: &Supervision) {
     out::trouble("stopping; once more to kill");
@@ -93,6 +113,8 @@ async fn both<T>(supervised: impl Future<Output = T>, order: impl Future<Output 
 
 /// Waits for the processes, applies the catalog, waits until every region answers.
 async fn bring_up(mesh: &Mesh, definitions: &Definitions, env: &Arc<dyn Env>) -> Result<()> {
+    let own_kafka = |region: &Region| region.kafka.as_ref().is_some_and(|k| k.own.is_some());
+    let on_own_kafka = mesh.regions.values().any(own_kafka);
     let spinner = out::spinner("starting");
     let come_up = async {
         for region in mesh.regions.keys() {
@@ -100,20 +122,27 @@ async fn bring_up(mesh: &Mesh, definitions: &Definitions, env: &Arc<dyn Env>) ->
             answers(mesh, region, env).await;
         }
         spinner.set_message("applying the catalog");
-        apply::apply(mesh, definitions, env).await?;
+        while let Err(error) = apply::apply(mesh, definitions, env).await {
+            // Brokers and MirrorMakers come up meanwhile; to apply again changes nothing.
+            if !on_own_kafka || !error.may_pass() {
+                return Err(error);
+            }
+            env.sleep_ms(ASK_MS).await;
+        }
         for region in mesh.regions.keys() {
             spinner.set_message(format!("waiting for {region} to be ready"));
             ready(mesh, region, env).await;
         }
         Ok(())
     };
-    let outcome = clock::timeout(env, UP_MS, come_up).await;
+    let up_ms = if on_own_kafka { UP_WITH_KAFKA_MS } else { UP_MS };
+    let outcome = clock::timeout(env, up_ms, come_up).await;
     let waited_for = spinner.message();
     spinner.finish_and_clear();
     outcome.unwrap_or_else(|_| {
         Err(CliError::TooLate {
             what: format!("still {waited_for}"),
-            seconds: UP_MS / 1_000,
+            seconds: up_ms / 1_000,
             hint: "the logs are in the data directory, DIR/REGION/node.log and gateway.log".into(),
         })
     })
@@ -141,11 +170,10 @@ pub(super) async fn ready(mesh: &Mesh, region: &str, env: &Arc<dyn Env>) {
 }
 
 /// Waits until the processes of a supervisor that was killed have noticed.
-async fn leftovers_ended(before: &Mesh, env: &Arc<dyn Env>) -> Result<()> {
-    let pids = before.regions.values().flat_map(|r| [r.node.pid, r.gateway.pid]).flatten();
-    let pids: Vec<u32> = pids.collect();
+async fn leftovers_ended(before: &Mesh, data: &Path, env: &Arc<dyn Env>) -> Result<()> {
+    let pids: Vec<u32> = before.regions.values().flat_map(Region::pids).collect();
     let ended = async {
-        while pids.iter().any(|pid| is_meridian(*pid)) {
+        while pids.iter().any(|pid| is_meridian(*pid, data)) {
             env.sleep_ms(ASK_MS).await;
         }
     };
@@ -156,10 +184,12 @@ async fn leftovers_ended(before: &Mesh, env: &Arc<dyn Env>) -> Result<()> {
     })
 }
 
-/// Whether that process is one of ours; a number is given away again.
-fn is_meridian(pid: u32) -> bool {
+/// Whether that process is one of ours; a number is given away again. Kafka's are known by their
+/// settings, which are in this mesh's directory.
+fn is_meridian(pid: u32, data: &Path) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.windows(b"--exit-with-parent".len()).any(|w| w == b"--exit-with-parent")
+    let line = String::from_utf8_lossy(&line);
+    line.contains("--exit-with-parent") || line.contains(&*data.to_string_lossy())
 }
 
 fn join(pids: &[u32]) -> String {

@@ -18,7 +18,7 @@ const LOG_BYTES: u64 = 16 << 20;
 /// How to start a process.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
-    /// `node` or `gateway`.
+    /// The command that runs it, as `node`.
     pub(crate) command: &'static str,
     /// Its YAML file.
     pub(crate) config: PathBuf,

@@ -12,7 +12,7 @@ use super::child::Recipe;
 use super::{ProcessId, Role};
 use crate::adapt;
 use crate::error::{CliError, Result};
-use crate::mesh::{GatewayProcess, Mesh, NodeProcess, Region};
+use crate::mesh::{GatewayProcess, KafkaCluster, Mesh, NodeProcess, OwnKafka, Region};
 
 /// The longest name of a region; topics and directories carry it.
 const REGION_BYTES: usize = 32;
@@ -30,6 +30,21 @@ pub(crate) struct Layout {
     pub(crate) regions: Vec<String>,
     pub(crate) data: PathBuf,
     pub(crate) base_port: u16,
+    pub(crate) kafka: Kafka,
+}
+
+/// What the regions' logs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kafka {
+    /// Embedded in their nodes.
+    None,
+    /// Brokers that this mesh runs, from the jars in `home`.
+    Start {
+        /// Where they are.
+        home: PathBuf,
+    },
+    /// Clusters that exist, by region.
+    Existing(IndexMap<String, String>),
 }
 
 impl Layout {
@@ -56,6 +71,7 @@ impl Layout {
                     grpc: keep(before.map(|r| &r.gateway.grpc))?,
                     metrics: keep(before.map(|r| &r.gateway.metrics))?,
                 },
+                kafka: self.cluster(name, before, &mut ports)?,
             };
             regions.insert(name.clone(), region);
         }
@@ -82,12 +98,42 @@ impl Layout {
         Ok(port)
     }
 
+    fn cluster(
+        &self,
+        region: &str,
+        before: Option<&Region>,
+        ports: &mut Ports,
+    ) -> Result<Option<KafkaCluster>> {
+        let home = match &self.kafka {
+            Kafka::None => return Ok(None),
+            Kafka::Existing(clusters) => {
+                let none = || CliError::Usage(format!("--kafka: no cluster for region '{region}'"));
+                let bootstrap = clusters.get(region).ok_or_else(none)?.clone();
+                return Ok(Some(KafkaCluster { bootstrap, own: None }));
+            }
+            Kafka::Start { home } => home.clone(),
+        };
+        let before = before.and_then(|r| r.kafka.as_ref()?.own.as_ref());
+        let port = ports.keep_port(before.map(|own| own.port))?;
+        let controller_port = ports.keep_port(before.map(|own| own.controller_port))?;
+        let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
+        let own = OwnKafka { home, port, controller_port, broker: None, mirror_maker: None };
+        Ok(Some(KafkaCluster { bootstrap, own: Some(own) }))
+    }
+
     fn check_same(&self, before: &Mesh) -> Result<()> {
         let other = |what| Err(CliError::OtherMesh { data: self.data.clone(), what });
         if before.mesh != self.mesh {
             return other(format!(
                 "holds the mesh of project '{}', and the catalog is of project '{}': give another --data",
                 before.mesh, self.mesh
+            ));
+        }
+        let on_kafka = before.regions.values().any(|region| region.kafka.is_some());
+        if on_kafka != (self.kafka != Kafka::None) {
+            let how = if on_kafka { "on Kafka" } else { "without Kafka" };
+            return other(format!(
+                "holds a mesh {how}: go on with it {how}, or give another --data"
             ));
         }
         let had: Vec<&String> = before.regions.keys().collect();
@@ -109,11 +155,15 @@ impl Layout {
 /// The directory cannot be written to.
 pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe)>> {
     let mut recipes = Vec::new();
-    for region in mesh.regions.keys() {
+    for (region, processes) in &mesh.regions {
         let dir = data.join(region);
         std::fs::create_dir_all(&dir).map_err(CliError::file("make", &dir))?;
-        for role in [Role::Node, Role::Gateway] {
+        let own_kafka = processes.kafka.as_ref().is_some_and(|kafka| kafka.own.is_some());
+        let kafka = [Role::Broker, Role::MirrorMaker].into_iter().filter(|_| own_kafka);
+        for role in kafka.chain([Role::Node, Role::Gateway]) {
             let yaml = match role {
+                Role::Broker => adapt::kafka::broker_settings(&dir, processes)?,
+                Role::MirrorMaker => adapt::kafka::mirror_maker_settings(&dir, mesh, region)?,
                 Role::Node => adapt::node::settings(data, mesh, region)?,
                 Role::Gateway => adapt::gateway::settings(mesh, region)?,
             };
@@ -181,7 +231,11 @@ impl Ports {
 
     /// The port of this URL if it is still free, else another one.
     fn keep(&mut self, url: Option<&String>) -> Result<u16> {
-        let before = url.and_then(|url| socket(url).ok()).map(|address| address.port());
+        self.keep_port(url.and_then(|url| socket(url).ok()).map(|address| address.port()))
+    }
+
+    /// This port if it is still free, else another one.
+    fn keep_port(&mut self, before: Option<u16>) -> Result<u16> {
         match before.filter(|port| self.take(*port)) {
             Some(port) => Ok(port),
             None => self.pick(),
@@ -217,6 +271,7 @@ mod tests {
             regions: vec!["ewr".into(), "jfk".into()],
             data: "d".into(),
             base_port: 0,
+            kafka: Kafka::None,
         }
     }
 

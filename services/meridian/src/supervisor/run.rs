@@ -255,6 +255,14 @@ impl Loop {
         match id.role {
             Role::Node => region.node.pid = pid,
             Role::Gateway => region.gateway.pid = pid,
+            Role::Broker | Role::MirrorMaker => {
+                let own = region.kafka.as_mut().and_then(|kafka| kafka.own.as_mut());
+                let Some(own) = own else { return };
+                match id.role {
+                    Role::Broker => own.broker = pid,
+                    _ => own.mirror_maker = pid,
+                }
+            }
         }
     }
 }

@@ -1,0 +1,75 @@
+//! What is asked of a mesh, whatever its log is.
+
+use std::collections::BTreeMap;
+
+use checkers::flights::{REGIONS, lines};
+use checkers::{Broken, Injected, Oracle, inject};
+
+use crate::Mesh;
+use crate::reading::{compare_all, compare_last};
+
+/// A month of flights: what SQL says is what every region answers.
+pub fn every_region_answers_what_sql_says(mesh: &mut Mesh) {
+    let raw: BTreeMap<_, _> = REGIONS.map(|region| (region, lines(region))).into();
+    ingest(mesh, &raw);
+    let digest = mesh.wait_until_equal();
+    let oracle = Oracle::load(raw.values().flatten().map(String::as_str));
+    let compared = compare_all(mesh, &oracle) + compare_last(mesh, &oracle);
+    println!("{compared} values compared, digest {digest}");
+}
+
+/// The same with duplicates, disorder, late and broken events, by a seed.
+pub fn dirty_streams_lose_nothing_and_double_nothing(mesh: &mut Mesh, seed: u64) {
+    println!("injector seed {seed}");
+    let dirty: BTreeMap<_, Injected> =
+        REGIONS.map(|region| (region, inject(seed, &lines(region)))).into();
+    ingest(mesh, &dirty.iter().map(|(region, i)| (*region, i.lines.clone())).collect());
+    mesh.wait_until_equal();
+    let oracle = Oracle::load(dirty.values().flat_map(|i| &i.clean).map(String::as_str));
+    compare_all(mesh, &oracle);
+    for (region, injected) in &dirty {
+        let counts = mesh.status(region).expect("a status")["folded"]["departures"].clone();
+        assert_eq!(counts["repeated"], injected.repeats, "{region}: {counts}");
+        dead_letters_are(mesh, region, &injected.broken);
+    }
+}
+
+fn ingest(mesh: &Mesh, lines: &BTreeMap<&str, Vec<String>>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let children: Vec<_> = lines
+        .iter()
+        .map(|(region, lines)| {
+            let path = dir.path().join(format!("{region}.jsonl"));
+            std::fs::write(&path, lines.join("\n") + "\n").expect("a file");
+            let path = path.to_str().expect("a path").to_owned();
+            mesh.spawn_command(&["ingest", "departures", &path, "--region", region])
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().expect("ingest ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Each broken line is one dead letter, with its rule, and there are no others.
+fn dead_letters_are(mesh: &Mesh, region: &str, broken: &[Broken]) {
+    let text = mesh.run(&["dead-letters", "departures", "--region", region, "--json"]);
+    let letters: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let mut found: Vec<(&str, &str)> = letters
+        .iter()
+        .map(|l| (l["event"].as_str().unwrap_or_default(), l["rule"].as_str().unwrap_or_default()))
+        .collect();
+    found.sort_unstable();
+    let mut expected: Vec<&Broken> = broken.iter().collect();
+    expected.sort_unstable_by_key(|broken| &broken.line);
+    assert_eq!(found.len(), expected.len(), "{region}");
+    for ((event, rule), broken) in found.iter().zip(expected) {
+        assert_eq!(*event, broken.line, "{region}");
+        assert!(
+            rule.contains(broken.rule),
+            "{region}: '{rule}' of {event}, expected {}",
+            broken.rule
+        );
+    }
+}
