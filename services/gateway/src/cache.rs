@@ -5,6 +5,7 @@
 //! who ask for the same at the same time share one read.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::node::v1 as node;
 use bytes::Bytes;
@@ -60,25 +61,29 @@ impl Answers {
         question: node::ReadRequest,
         rules: &Rules<'_>,
         deadline: Deadline,
-        read: impl FnOnce(node::ReadRequest) -> BoxFuture<'a, Read> + Send,
+        read: impl Fn(node::ReadRequest) -> BoxFuture<'a, Read> + Send + Sync,
     ) -> Read {
         let may = rules.max_staleness_ms.is_some() && !rules.waits && question.as_of_ms.is_none();
         if !may {
             return read(question).await;
         }
-        let key = key(&question);
         let asked_us = self.env.monotonic_us();
-        let asked = question.clone();
+        let own = AtomicBool::new(false);
         let ask = async {
-            let outcome = read(asked).await.map(|(answered, _)| answered);
+            own.store(true, Ordering::Relaxed);
+            let outcome = read(question.clone()).await.map(|(answered, _)| answered);
             let bytes = outcome.as_ref().map_or(0, |answered| answered.response.encoded_len());
             Arc::new(Entry { at_us: self.env.monotonic_us(), outcome, bytes })
         };
         let unfit = |entry: &Arc<Entry>| !entry.fits(rules, self.env.monotonic_us());
-        let entry = self.entries.entry(key).or_insert_with_if(ask, unfit);
-        let late = |_| Refusal::TimedOut("another read of the same is under way".into());
+        let entry = self.entries.entry(key(&question)).or_insert_with_if(ask, unfit);
         let left_ms = deadline.left_ms(&*self.env);
+        let late = |_| Refusal::TimedOut("another read of the same is under way".into());
         let entry = timeout(&self.env, left_ms, entry).await.map_err(late)?.into_value();
+        // What another reader's read came to, it came to by that one's bounds.
+        if !own.into_inner() && unfit(&entry) {
+            return read(question).await;
+        }
         let mut answered = entry.outcome.clone()?;
         if entry.at_us < asked_us {
             answered.route = ROUTE;

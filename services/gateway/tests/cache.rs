@@ -106,3 +106,20 @@ fn a_failure_is_not_kept_and_no_room_keeps_nothing() {
     assert_eq!(route(&read(&door, minute.clone())), "local");
     assert!(door.metrics().contains("meridian_gateway_cache_bytes 0"), "{}", door.metrics());
 }
+
+/// Whoever comes first: each gets what its own bound allows.
+#[test]
+fn those_who_ask_at_once_with_other_bounds_do_not_share() {
+    let (us, door) = door();
+    us.set(Mood::OldAndSlow(200));
+    for (first, second) in [(7_200_000, 1_000), (1_000, 7_200_000)] {
+        let status = |bound: i64| read(&door, json!({"max_staleness_ms": bound})).status;
+        let due = |bound: i64| if bound == 1_000 { 409 } else { 200 };
+        std::thread::scope(|scope| {
+            let reads = us.reads().len();
+            scope.spawn(move || assert_eq!(status(first), due(first), "{first}"));
+            wait_until("the first is under way", || us.reads().len() > reads);
+            scope.spawn(move || assert_eq!(status(second), due(second), "{second}"));
+        });
+    }
+}

@@ -93,6 +93,8 @@ pub enum Mood {
     Old,
     /// It answers after so many milliseconds.
     Slow(u64),
+    /// Both.
+    OldAndSlow(u64),
     /// It says that it is well, and fails every read.
     Fails,
     /// It answers, and says that it is about to end.
@@ -255,7 +257,9 @@ impl Node for Service {
         let request = request.into_inner();
         self.0.reads.lock().expect("reads").push(request.clone());
         match self.mood() {
-            Mood::Slow(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Mood::Slow(ms) | Mood::OldAndSlow(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await
+            }
             Mood::Fails => return Err(Status::internal("a disk is on fire")),
             Mood::Hangs => std::future::pending().await,
             Mood::Behind if !request.tokens.is_empty() => {
@@ -274,7 +278,7 @@ impl Node for Service {
             };
             (region.to_owned(), origin)
         };
-        let old = matches!(self.mood(), Mood::Old | Mood::Frozen);
+        let old = matches!(self.mood(), Mood::Old | Mood::OldAndSlow(_) | Mood::Frozen);
         let ap_ms = if old { 3_600_000 } else { 30 };
         Ok(Response::new(node::ReadResponse {
             views: request.views.iter().map(|view| self.view(view)).collect::<Result<_, _>>()?,
