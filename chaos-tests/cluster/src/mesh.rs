@@ -72,6 +72,14 @@ impl Mesh {
         Self::start_with(&["--kafka", "start", "--kafka-home", &home])
     }
 
+    /// On Kafka, mirrored by the nodes themselves.
+    #[must_use]
+    pub fn start_on_kafka_with_own_mirror() -> Self {
+        let home = root().join("target/kafka");
+        let home = home.to_str().expect("a path").to_owned();
+        Self::start_with(&["--kafka", "start", "--kafka-home", &home, "--own-mirror"])
+    }
+
     fn start_with(args: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory for the mesh");
         let supervisor = Self::spawn(dir.path(), args);
@@ -223,7 +231,12 @@ impl Mesh {
     /// Sends a signal to a process of a region; false if it is down.
     pub fn signal(&self, region: &str, process: &str, signal: Signal) -> bool {
         let mesh = self.describe().expect("mesh.json");
-        let pid = mesh["regions"][region][process]["pid"].as_i64();
+        let processes = &mesh["regions"][region];
+        let pid = match process {
+            "broker" | "mirror_maker" => &processes["kafka"]["own"][process],
+            _ => &processes[process]["pid"],
+        };
+        let pid = pid.as_i64();
         let pid = pid.and_then(|pid| i32::try_from(pid).ok());
         pid.is_some_and(|pid| kill(Pid::from_raw(pid), signal).is_ok())
     }

@@ -1,11 +1,17 @@
 //! What is asked of a mesh, whatever its log is.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use checkers::flights::{REGIONS, lines};
 use checkers::{Broken, Injected, Oracle, inject};
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use crate::Mesh;
+use crate::mesh::{PATIENCE, root};
 use crate::reading::{compare_all, compare_last};
 
 /// A month of flights: what SQL says is what every region answers.
@@ -32,6 +38,54 @@ pub fn dirty_streams_lose_nothing_and_double_nothing(mesh: &mut Mesh, seed: u64)
         assert_eq!(counts["repeated"], injected.repeats, "{region}: {counts}");
         dead_letters_are(mesh, region, &injected.broken);
     }
+}
+
+/// SIGKILLs processes of a random region during a replay, this many times, this long after each
+/// other (ms); `victims` says which, the first of which must run. The seed is in `KILL_SEED`.
+pub fn kills_change_no_value(
+    mesh: &mut Mesh,
+    kills: usize,
+    pause_ms: Range<u64>,
+    victims: fn(&mut ChaCha8Rng) -> &'static [&'static str],
+) {
+    let seed: u64 = std::env::var("KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(2013);
+    println!("kill seed {seed}");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // Slow enough that all kills fall into the replay.
+    let mut replays: Vec<_> = REGIONS
+        .iter()
+        .map(|region| {
+            let path = root().join(format!("examples/departures/data/{region}.jsonl.gz"));
+            let path = path.to_str().expect("a path").to_owned();
+            let args = ["ingest", "departures", &path, "--region", region, "--speed", "60000"];
+            mesh.spawn_command(&args)
+        })
+        .collect();
+    let started = Instant::now();
+    let mut done = 0;
+    while done < kills {
+        // The wait is part of the experiment: a kill at a moment that the seed says.
+        std::thread::sleep(Duration::from_millis(rng.random_range(pause_ms.clone())));
+        let region = REGIONS[rng.random_range(0..3usize)];
+        let killed = victims(&mut rng);
+        if !mesh.kill(region, killed[0]) {
+            continue;
+        }
+        done += 1;
+        killed[1..].iter().for_each(|also| _ = mesh.kill(region, also));
+        println!("{done}: {region} {killed:?} at {:?}", started.elapsed());
+    }
+    let still_replaying = replays.iter_mut().any(|r| matches!(r.try_wait(), Ok(None)));
+    assert!(still_replaying, "the kills must fall into the replay");
+    for replay in replays {
+        let output = replay.wait_with_output().expect("ingest ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(started.elapsed() < PATIENCE * 3, "the replay took {:?}", started.elapsed());
+    mesh.wait_until_equal();
+    let all: Vec<String> = REGIONS.iter().flat_map(|region| lines(region)).collect();
+    let compared = compare_all(mesh, &Oracle::load(all.iter().map(String::as_str)));
+    println!("{compared} values compared after {kills} kills");
 }
 
 fn ingest(mesh: &Mesh, lines: &BTreeMap<&str, Vec<String>>) {

@@ -1,6 +1,7 @@
 //! The same over three real brokers and MirrorMaker 2. Needs `make kafka`.
 
 use cluster::{Mesh, story};
+use rand::RngExt;
 
 #[test]
 fn every_region_answers_what_sql_says() {
@@ -10,4 +11,21 @@ fn every_region_answers_what_sql_says() {
 #[test]
 fn dirty_streams_lose_nothing_and_double_nothing() {
     story::dirty_streams_lose_nothing_and_double_nothing(&mut Mesh::start_on_kafka(), 20_130_131);
+}
+
+#[test]
+fn dirty_streams_lose_and_double_nothing_by_our_own_mirror() {
+    let mut mesh = Mesh::start_on_kafka_with_own_mirror();
+    story::dirty_streams_lose_nothing_and_double_nothing(&mut mesh, 20_130_132);
+}
+
+#[test]
+fn kills_of_nodes_brokers_and_mirror_makers_change_no_value() {
+    let mut mesh = Mesh::start_on_kafka();
+    story::kills_change_no_value(&mut mesh, 12, 1_500..3_000, |rng| match rng.random_range(0..4) {
+        0 => &["broker"],
+        1 => &["mirror_maker"],
+        2 => &["node", "broker", "mirror_maker"],
+        _ => &["node"],
+    });
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 use crate::error::KafkaError;
 
 const LOOK: Duration = Duration::from_millis(20);
+/// Where ports are looked for: these, and as many above.
+const LOWEST_PORT: u16 = 10_000;
+const PORTS: u16 = 20_000;
 
 /// A running process; killed when dropped.
 #[derive(Debug)]
@@ -80,7 +83,9 @@ impl Drop for Process {
     }
 }
 
-/// Ports of loopback that nobody listens on now, all different.
+/// Ports of loopback that nobody listens on now, all different, and below those that the system
+/// gives to clients: a client that looks for a broker that is down could be given the broker's own
+/// port, would talk to itself, and keep the broker from coming back.
 ///
 /// # Errors
 /// The system has none.
@@ -89,9 +94,16 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N], KafkaError> {
     let mut held = Vec::with_capacity(N);
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(refused())?;
-        *port = listener.local_addr().map_err(refused())?.port();
-        held.push(listener);
+        *port = loop {
+            // The system's choice is as good a start as any.
+            let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(refused())?;
+            let any = any.local_addr().map_err(refused())?.port();
+            let below = LOWEST_PORT + any % PORTS;
+            if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, below)) {
+                held.push(listener);
+                break below;
+            }
+        };
     }
     Ok(ports)
 }

@@ -121,6 +121,9 @@ pub(crate) struct UpArgs {
     /// clusters that exist, mirrored by your own MirrorMaker (see `kafka mm2-config`)
     #[arg(long, value_delimiter = ',', value_name = "start|REGION=HOST:PORT,…")]
     pub(crate) kafka: Vec<String>,
+    /// Let the nodes mirror the other regions' Kafka themselves, without MirrorMaker
+    #[arg(long, requires = "kafka")]
+    pub(crate) own_mirror: bool,
     /// Where `make kafka` put Kafka
     #[arg(long, value_name = "DIR", default_value = "target/kafka", env = "MERIDIAN_KAFKA")]
     pub(crate) kafka_home: PathBuf,

@@ -46,6 +46,9 @@ pub(crate) struct Region {
 pub(crate) struct KafkaCluster {
     /// Some of its brokers: `host:port`.
     pub(crate) bootstrap: String,
+    /// Whether the node mirrors the other regions' itself, without MirrorMaker.
+    #[serde(default)]
+    pub(crate) own_mirror: bool,
     /// None if it is not this mesh's to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) own: Option<OwnKafka>,

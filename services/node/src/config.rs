@@ -27,10 +27,14 @@ pub struct Config {
     /// The other regions' nodes, `http://host:port`, from which deltas are mirrored.
     #[serde(default)]
     pub peers: BTreeMap<Arc<str>, String>,
-    /// The region's Kafka cluster, which is the log then, mirrored by MirrorMaker 2. Without it the
-    /// log is embedded in the node, and mirrored from `peers`.
+    /// The region's Kafka cluster, which is the log then. Without it the log is embedded in the node,
+    /// and the other regions' are mirrored from `peers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Kafka>,
+    /// The other regions' Kafka clusters, if this node is to mirror them itself; without it
+    /// MirrorMaker 2 does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kafka_peers: BTreeMap<Arc<str>, Kafka>,
     /// Serve on an address that is not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
@@ -54,13 +58,17 @@ impl Config {
         if let Some(region) = self.regions.iter().find(|r| r.is_empty() || r.contains(['.', '/'])) {
             return bad(format!("region '{region}' must have a name without dots or slashes"));
         }
-        if let Some(peer) = self.peers.keys().find(|p| !self.regions.contains(p)) {
+        let mut peers = self.peers.keys().chain(self.kafka_peers.keys());
+        if let Some(peer) = peers.find(|p| !self.regions.contains(p)) {
             return bad(format!("peer '{peer}' is not one of the regions"));
         }
         if self.kafka.is_some() && !self.peers.is_empty() {
-            return bad("peers are for the embedded log; kafka is mirrored by MirrorMaker 2, see \
-                        `meridian kafka mm2-config`"
+            return bad("peers are for the embedded log; with kafka name kafka_peers, or let MirrorMaker 2 \
+                        mirror them, see `meridian kafka mm2-config`"
                 .to_owned());
+        }
+        if self.kafka.is_none() && !self.kafka_peers.is_empty() {
+            return bad("kafka_peers are mirrored to kafka, which is not there".to_owned());
         }
         if !self.grpc.ip().is_loopback() && !self.allow_remote {
             return bad(format!(

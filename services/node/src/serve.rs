@@ -86,6 +86,9 @@ pub async fn run(
         let peer = RemoteLog::connect(address)?;
         peers.push((region.clone(), Arc::new(peer)));
     }
+    for (region, peer) in &config.kafka_peers {
+        peers.push((region.clone(), KafkaLog::new(peer.options()?, env.clone())?));
+    }
     let identity = Identity { mesh: config.mesh, region: config.region, regions: config.regions };
     let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));
     serve(env, core.clone(), tails, listener, shutdown).await?;

@@ -17,10 +17,15 @@ use crate::supervisor::socket;
 /// `mesh.json` was edited into something else.
 pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String> {
     let own = mesh.region(region)?;
-    // On Kafka, MirrorMaker copies what the others wrote.
-    let others = mesh.regions.iter().filter(|(name, _)| *name != region && own.kafka.is_none());
+    let others = || mesh.regions.iter().filter(|(name, _)| *name != region);
+    let embedded = others().filter(|_| own.kafka.is_none());
+    let own_mirror = own.kafka.as_ref().is_some_and(|kafka| kafka.own_mirror);
+    let clusters = others().filter_map(|(name, other)| {
+        let kafka = other.kafka.as_ref().filter(|_| own_mirror)?;
+        Some((name.as_str().into(), node::Kafka::new(&kafka.bootstrap)))
+    });
     let peers: BTreeMap<Arc<str>, String> =
-        others.map(|(name, other)| (name.as_str().into(), other.node.grpc.clone())).collect();
+        embedded.map(|(name, other)| (name.as_str().into(), other.node.grpc.clone())).collect();
     let config = node::Config {
         mesh: mesh.mesh.as_str().into(),
         region: region.into(),
@@ -28,6 +33,7 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String>
         data: data.join(region).join("node"),
         grpc: socket(&own.node.grpc)?,
         peers,
+        kafka_peers: clusters.collect(),
         kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),
         allow_remote: false,
     };

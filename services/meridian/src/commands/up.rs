@@ -52,6 +52,7 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
         data: data.clone(),
         base_port: args.base_port,
         kafka,
+        own_mirror: args.own_mirror,
     };
     let mesh = layout.settle(before.as_ref())?;
     let (supervision, mesh, supervised) = supervise(env.clone(), data, mesh, lock).await?;

@@ -20,6 +20,10 @@ const REGION_BYTES: usize = 32;
 const REGIONS: usize = 16;
 /// Picked ports lie this far above the first gateway's, below those the system gives to clients.
 const PICK_ABOVE: u16 = 1_000;
+/// Without a base they lie here or up to [`PICKS`] above, also below those: a client that looks for
+/// a process that is down could be given its port, would talk to itself, and keep it down.
+const LOWEST_PICK: u16 = 10_000;
+const PICKS: u16 = 20_000;
 
 /// What `up` was asked for.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub(crate) struct Layout {
     pub(crate) data: PathBuf,
     pub(crate) base_port: u16,
     pub(crate) kafka: Kafka,
+    /// Whether the nodes mirror Kafka themselves.
+    pub(crate) own_mirror: bool,
 }
 
 /// What the regions' logs are.
@@ -109,7 +115,8 @@ impl Layout {
             Kafka::Existing(clusters) => {
                 let none = || CliError::Usage(format!("--kafka: no cluster for region '{region}'"));
                 let bootstrap = clusters.get(region).ok_or_else(none)?.clone();
-                return Ok(Some(KafkaCluster { bootstrap, own: None }));
+                let own_mirror = self.own_mirror;
+                return Ok(Some(KafkaCluster { bootstrap, own_mirror, own: None }));
             }
             Kafka::Start { home } => home.clone(),
         };
@@ -118,7 +125,7 @@ impl Layout {
         let controller_port = ports.keep_port(before.map(|own| own.controller_port))?;
         let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         let own = OwnKafka { home, port, controller_port, broker: None, mirror_maker: None };
-        Ok(Some(KafkaCluster { bootstrap, own: Some(own) }))
+        Ok(Some(KafkaCluster { bootstrap, own_mirror: self.own_mirror, own: Some(own) }))
     }
 
     fn check_same(&self, before: &Mesh) -> Result<()> {
@@ -158,9 +165,7 @@ pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe
     for (region, processes) in &mesh.regions {
         let dir = data.join(region);
         std::fs::create_dir_all(&dir).map_err(CliError::file("make", &dir))?;
-        let own_kafka = processes.kafka.as_ref().is_some_and(|kafka| kafka.own.is_some());
-        let kafka = [Role::Broker, Role::MirrorMaker].into_iter().filter(|_| own_kafka);
-        for role in kafka.chain([Role::Node, Role::Gateway]) {
+        for role in roles(processes) {
             let yaml = match role {
                 Role::Broker => adapt::kafka::broker_settings(&dir, processes)?,
                 Role::MirrorMaker => adapt::kafka::mirror_maker_settings(&dir, mesh, region)?,
@@ -175,6 +180,13 @@ pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe
         }
     }
     Ok(recipes)
+}
+
+fn roles(processes: &Region) -> impl Iterator<Item = Role> {
+    let own = processes.kafka.as_ref().filter(|kafka| kafka.own.is_some());
+    let broker = own.map(|_| Role::Broker);
+    let mirror_maker = own.filter(|kafka| !kafka.own_mirror).map(|_| Role::MirrorMaker);
+    broker.into_iter().chain(mirror_maker).chain([Role::Node, Role::Gateway])
 }
 
 fn check_regions(regions: &[String]) -> Result<()> {
@@ -247,9 +259,12 @@ impl Ports {
             if self.next == 0 {
                 let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
                 let any = any.map_err(CliError::file("find a free port on", "127.0.0.1"))?;
-                let port = any.local_addr().map_err(CliError::file("read", "127.0.0.1"))?.port();
-                self.held.push(any);
-                return Ok(port);
+                let any = any.local_addr().map_err(CliError::file("read", "127.0.0.1"))?.port();
+                let below = LOWEST_PICK + any % PICKS;
+                if self.take(below) {
+                    return Ok(below);
+                }
+                continue;
             }
             let port = self.next;
             self.next = self.next.wrapping_add(1);
@@ -272,6 +287,7 @@ mod tests {
             data: "d".into(),
             base_port: 0,
             kafka: Kafka::None,
+            own_mirror: false,
         }
     }
 

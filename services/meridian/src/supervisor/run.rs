@@ -121,8 +121,9 @@ impl Loop {
         }
         let mut failure = None;
         loop {
-            self.answer();
+            // First: whoever is answered looks there next.
             self.mesh.write(&self.data)?;
+            self.answer();
             if self.stopping && self.processes.values().all(|p| p.keeper.is_stopped()) {
                 break;
             }
