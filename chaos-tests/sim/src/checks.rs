@@ -133,7 +133,7 @@ fn behind(state: &State, end: u64) -> Option<String> {
 fn ends(world: &World) -> BTreeMap<(String, u32), u64> {
     let mut ends = BTreeMap::new();
     for site in &world.sites {
-        for partition in 0..2 {
+        for partition in 0..site.partitions() {
             let end = site.log.bounds(&Partition::new("clicks", partition));
             ends.insert((site.region.to_string(), partition), end.map_or(0, |b| b.committed_end));
         }
@@ -150,7 +150,7 @@ pub fn finally(world: &mut World) -> Result<(), String> {
         equals_reference(world, store).map_err(|why| format!("seed {seed}: {name}: {why}"))?;
     }
     for site in &world.sites {
-        for partition in 0..2 {
+        for partition in 0..site.partitions() {
             let to = Partition::new(topics::dead_letters("clicks"), partition);
             let letters: BTreeSet<u64> = site
                 .log

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use backbone::{Partition, Record, Tailer};
+use backbone::{Partition, Record, Tailer, TopicSpec};
 use catalog::Catalog;
 use lattice::{Frontier, Origin, PlanHash, Region, TopicId};
 use node::core::Core;
@@ -147,11 +147,19 @@ impl World {
         }
     }
 
+    /// Adds partitions to a site's source, as an operator of its log may at any time.
+    pub fn grow(&mut self, site: usize, partitions: u32) {
+        for source in self.catalog.sources() {
+            let [events, ..] = topics::source_specs(&source, 4);
+            self.sites[site].log.make(&TopicSpec { partitions, ..events });
+        }
+        self.make_references();
+    }
+
     /// Folds the references up to the ends of the logs.
     pub fn advance_references(&mut self) {
         for site in &self.sites {
-            let Some(topic) = site.log.topic("clicks") else { continue };
-            for partition in 0..topic.partitions {
+            for partition in 0..site.partitions() {
                 let events = site.log.history(&Partition::new("clicks", partition));
                 let of_origin = self.references.iter_mut().filter(|((origin, _), _)| {
                     origin.region == site.region && origin.partition == partition
@@ -191,7 +199,8 @@ impl World {
     /// A producer that writes an event every so often, again when it is unsure.
     fn produce(&mut self, site: usize) {
         let env = self.sim.env();
-        let log = self.sites[site].log.client(env.clone());
+        let (memory, log) =
+            (self.sites[site].log.clone(), self.sites[site].log.client(env.clone()));
         let mut rng = ChaCha8Rng::seed_from_u64(self.sim.random_u64());
         let producing = self.producing.clone();
         let sleeper = env.clone();
@@ -200,7 +209,8 @@ impl World {
             while producing.load(Ordering::Relaxed) {
                 serial += 1;
                 let event = events::event(&mut rng, serial, sleeper.now_ms());
-                let index = lattice::shard_of(format!("e{serial}").as_bytes(), 2);
+                let partitions = partitions(&memory);
+                let index = lattice::shard_of(format!("e{serial}").as_bytes(), partitions);
                 let again = rng.random_bool(0.05);
                 let record = Record { value: Some(event.into()), ..Default::default() };
                 for _ in 0..=u32::from(again) {
@@ -229,7 +239,9 @@ impl World {
     #[must_use]
     pub fn events(&self) -> usize {
         let partitions = |site: &Site| -> usize {
-            (0..2).map(|p| site.log.history(&Partition::new("clicks", p)).len()).sum()
+            (0..site.partitions())
+                .map(|p| site.log.history(&Partition::new("clicks", p)).len())
+                .sum()
         };
         self.sites.iter().map(partitions).sum()
     }
@@ -243,6 +255,18 @@ impl World {
             })
         })
     }
+}
+
+impl Site {
+    /// Partitions of its source now.
+    #[must_use]
+    pub fn partitions(&self) -> u32 {
+        partitions(&self.log)
+    }
+}
+
+fn partitions(log: &MemoryLog) -> u32 {
+    log.topic("clicks").map_or(0, |topic| topic.partitions)
 }
 
 impl Slot {

@@ -7,7 +7,7 @@ mod session;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backbone::{CommitError, LogError, Partition};
+use backbone::{CommitError, LogError, Partition, TopicSpec};
 use catalog::Source;
 use clock::Task;
 use store::Store;
@@ -86,14 +86,21 @@ async fn follow_assignments(
     store: &Arc<Store>,
     source: &Arc<Source>,
 ) -> Result<(), LogError> {
-    for spec in topics::source_specs(source, store.shards()) {
-        shared.log.ensure(&spec).await?;
-    }
+    let [events, deltas, rejected] = topics::source_specs(source, store.shards());
+    shared.log.ensure(&events).await?;
+    shared.log.ensure(&deltas).await?;
+    let mut letters = shared.log.ensure(&rejected).await?.partitions;
     let group = format!("{}-{}", shared.identity.mesh, source.name);
     let mut assigned = shared.log.assignments(&group, &source.topic).await?;
     let mut tasks: BTreeMap<Partition, Task> = BTreeMap::new();
     loop {
         let mine = assigned.borrow_and_update().clone();
+        // A source may have, or get, more partitions than the catalog says.
+        let partitions = mine.iter().map(|partition| partition.index + 1).max().unwrap_or(0);
+        if partitions > letters {
+            let grown = TopicSpec { partitions, ..rejected.clone() };
+            letters = shared.log.ensure(&grown).await?.partitions;
+        }
         tasks.retain(|partition, _| mine.contains(partition));
         shared.folds.lock().retain(|p, _| p.topic != source.topic || mine.contains(p));
         for partition in mine {
