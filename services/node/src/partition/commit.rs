@@ -17,6 +17,10 @@ use crate::topics;
 /// The header of a dead letter that says which rule it broke.
 pub(crate) const RULE: &str = "rule";
 
+/// Of a larger event only so much goes into its dead letter: no event may be too large for the log
+/// and so stop its partition. The whole of it stays where it is, in the source's topic.
+const LETTER_BYTES: usize = 1 << 20;
+
 type Delta = (Bytes, Option<Bytes>);
 
 /// Writes everything folded since the last commit in one transaction, then applies it to the store:
@@ -140,15 +144,23 @@ fn undigested(start: &PlanStart) -> PlanProgress {
 fn dead_letter(session: &Session, rejected: &Rejected) -> (Partition, Record) {
     let mut key = progress_key(&session.origin).to_vec();
     key.extend_from_slice(&rejected.offset.to_be_bytes());
-    let rule = (Arc::from(RULE), Bytes::copy_from_slice(rejected.rule.as_bytes()));
+    let (rule, event) = letter(&rejected.rule, &rejected.event);
+    let rule = (Arc::from(RULE), rule);
     let appended = (Arc::from("appended_ms"), rejected.appended_ms.to_be_bytes().to_vec().into());
-    let record = Record {
-        key: Some(key.into()),
-        value: Some(rejected.event.clone()),
-        headers: vec![rule, appended],
-    };
+    let record =
+        Record { key: Some(key.into()), value: Some(event), headers: vec![rule, appended] };
     let topic = topics::dead_letters(&session.source.name);
     (Partition::new(topic, session.partition.index), record)
+}
+
+/// The rule that was broken, and the event, cut if it is too large.
+fn letter(rule: &str, event: &Bytes) -> (Bytes, Bytes) {
+    if event.len() <= LETTER_BYTES {
+        return (Bytes::copy_from_slice(rule.as_bytes()), event.clone());
+    }
+    let whole = event.len();
+    let rule = format!("{rule} (here are the first {LETTER_BYTES} of its {whole} bytes)");
+    (rule.into(), event.slice(..LETTER_BYTES))
 }
 
 /// Counts what the cohort that is furthest ahead did: one that catches up folds events that have
@@ -159,4 +171,19 @@ fn count(session: &Session, drafts: &[Draft]) {
     let mut all = session.shared.counts.lock();
     let total = all.entry(session.source.name.clone()).or_default();
     total.add(draft.counts);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_is_never_larger_than_a_log_takes() {
+        let (rule, event) = letter("not JSON", &Bytes::from_static(b"{"));
+        assert_eq!((&rule[..], &event[..]), (&b"not JSON"[..], &b"{"[..]));
+
+        let (rule, event) = letter("not JSON", &Bytes::from(vec![b'x'; LETTER_BYTES + 7]));
+        assert_eq!(event.len(), LETTER_BYTES);
+        assert_eq!(rule, "not JSON (here are the first 1048576 of its 1048583 bytes)");
+    }
 }
