@@ -1,9 +1,10 @@
 //! A push: events appended to the region's own topic, each beside its twins.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::node::v1::{AppendRequest, AppendResponse, Position};
-use backbone::{LogError, Partition, Record};
+use backbone::{LogError, Partition, Record, TopicInfo};
 use fold::Partitioner;
 
 use crate::shared::Shared;
@@ -23,6 +24,9 @@ pub enum AppendError {
     Log(#[from] LogError),
 }
 
+/// To look a topic up is a round trip to Kafka; a partition that is new may wait so long for pushes.
+const LOOK_UP_EVERY_US: u64 = 1_000_000;
+
 /// Appends the events and returns when they are durable. A retry meets its twin: the partition
 /// follows from the event's id, or from its bytes where it has none.
 pub async fn append(
@@ -36,7 +40,7 @@ pub async fn append(
         Some(_) => AppendError::NotReady(request.source.clone()),
         None => AppendError::NoSuchSource(request.source.clone()),
     })?;
-    let info = shared.log.topic(&source.topic).await?;
+    let info = topic(shared, &source.topic).await?;
     let info = info.ok_or_else(|| AppendError::NotReady(request.source.clone()))?;
     let accepted = request.events.len() as u64;
     let partitioner = Partitioner::new(source, info.partitions);
@@ -58,4 +62,18 @@ pub async fn append(
         }));
     }
     Ok(AppendResponse { accepted, positions })
+}
+
+async fn topic(shared: &Shared, name: &Arc<str>) -> Result<Option<TopicInfo>, LogError> {
+    let now_us = shared.env.monotonic_us();
+    if let Some((at_us, info)) = shared.pushed.lock().get(name)
+        && now_us.saturating_sub(*at_us) < LOOK_UP_EVERY_US
+    {
+        return Ok(Some(*info));
+    }
+    let info = shared.log.topic(name).await?;
+    if let Some(info) = info {
+        shared.pushed.lock().insert(name.clone(), (now_us, info));
+    }
+    Ok(info)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use backbone::Log;
+use backbone::{Log, TopicInfo};
 use catalog::Catalog;
 use clock::Env;
 use fold::Counts;
@@ -50,6 +50,8 @@ pub struct Shared {
     pub marks: Mutex<BTreeMap<(Origin, u32), u64>>,
     /// Partitions of this region's sources and whether their fold is at work, with a reason if not.
     pub folds: Mutex<BTreeMap<backbone::Partition, Result<(), String>>>,
+    /// Topics that pushes go to, and when they were last looked up, by the environment's clock, us.
+    pub pushed: Mutex<BTreeMap<Arc<str>, (u64, TopicInfo)>>,
     /// Whether this node is about to end.
     pub draining: watch::Sender<bool>,
     store: OnceLock<Arc<Store>>,
@@ -76,6 +78,7 @@ impl Shared {
             repairs: Mutex::default(),
             marks: Mutex::default(),
             folds: Mutex::default(),
+            pushed: Mutex::default(),
             draining: watch::Sender::new(false),
             store: OnceLock::new(),
         }
