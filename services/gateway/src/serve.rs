@@ -193,9 +193,12 @@ async fn serve_grpc(
     door: Arc<Door>,
     stop: Stop,
 ) -> Result<(), GatewayError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(api::DESCRIPTORS)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(api::DESCRIPTORS)
+    };
+    // Many clients ask for the older name of the same service only.
+    let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
     let mesh = MeshServer::new(MeshService::new(door.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -205,7 +208,8 @@ async fn serve_grpc(
     tonic::transport::Server::builder()
         .add_service(mesh)
         .add_service(relay)
-        .add_service(reflection)
+        .add_service(v1)
+        .add_service(v1alpha)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await?;
     Ok(())

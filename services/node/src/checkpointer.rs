@@ -9,7 +9,7 @@ use store::{CheckpointError, Store};
 use crate::catalog_watch;
 use crate::shared::Shared;
 
-const EVERY_MS: u64 = 2_000;
+const EVERY_MS: u64 = 5_000;
 const CATALOG: &[u8] = b"\0catalog/";
 const SHARDS: &[u8] = b"\0shards";
 
