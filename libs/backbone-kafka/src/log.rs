@@ -67,6 +67,10 @@ impl Log for KafkaLog {
         append(&self.cluster, partition, records).await
     }
 
+    fn max_record_bytes(&self) -> usize {
+        self.cluster.options.max_record_bytes()
+    }
+
     async fn claim(&self, name: &str) -> Result<Box<dyn Writer>, LogError> {
         Ok(Box::new(writer::claim(&self.cluster, name).await?))
     }

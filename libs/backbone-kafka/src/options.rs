@@ -6,6 +6,12 @@ use std::fmt;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+const MESSAGE_BYTES: &str = "message.max.bytes";
+/// Somewhat less than the topics that Meridian makes take, which counts whole batches.
+const DEFAULT_MESSAGE_BYTES: usize = 2_000_000;
+/// More than librdkafka and a batch add to a record.
+const FRAME_BYTES: usize = 1_024;
+
 /// Which cluster, and what of it is this mesh's to decide.
 #[derive(Clone)]
 pub struct KafkaOptions {
@@ -38,11 +44,16 @@ impl KafkaOptions {
         }
     }
 
+    /// What a record may have: a message less what Kafka adds to it.
+    pub(crate) fn max_record_bytes(&self) -> usize {
+        let set = self.properties.get(MESSAGE_BYTES).and_then(|bytes| bytes.parse().ok());
+        set.unwrap_or(DEFAULT_MESSAGE_BYTES).saturating_sub(FRAME_BYTES)
+    }
+
     /// For appends: idempotent, acknowledged by all replicas.
     pub(crate) fn appender(&self) -> ClientConfig {
         let defaults = [
             ("linger.ms", "1"),
-            ("message.max.bytes", "2000000"),
             ("message.timeout.ms", "10000"),
             ("queue.buffering.max.kbytes", "131072"),
             ("topic.metadata.propagation.max.ms", "5000"),
@@ -56,7 +67,6 @@ impl KafkaOptions {
             // The first request of a transaction registers its partitions; by its answer the
             // records are there.
             ("linger.ms", "0"),
-            ("message.max.bytes", "2000000"),
             ("queue.buffering.max.messages", "1000000"),
             ("queue.buffering.max.kbytes", "131072"),
         ];
@@ -118,6 +128,7 @@ impl KafkaOptions {
         config.set("client.id", "meridian");
         // Half a second is long for a commit that waits for a broker to come back.
         config.set("reconnect.backoff.max.ms", "1000");
+        config.set(MESSAGE_BYTES, DEFAULT_MESSAGE_BYTES.to_string());
         for (key, value) in defaults {
             config.set(*key, *value);
         }

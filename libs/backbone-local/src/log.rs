@@ -121,6 +121,11 @@ impl Log for LocalLog {
         }
     }
 
+    fn max_record_bytes(&self) -> usize {
+        // Others wait in the queue too, and a commit has more than one.
+        self.shared.options.queue_bytes / 4
+    }
+
     async fn claim(&self, name: &str) -> Result<Box<dyn Writer>, LogError> {
         let claim = self.shared.claim(name).await?;
         Ok(Box::new(LocalWriter::new(self.shared.clone(), claim)))

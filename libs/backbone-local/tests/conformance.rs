@@ -85,6 +85,10 @@ impl Log for Split {
         self.local.append(to, records).await
     }
 
+    fn max_record_bytes(&self) -> usize {
+        self.local.max_record_bytes()
+    }
+
     async fn claim(&self, name: &str) -> Result<Box<dyn Writer>, LogError> {
         self.local.claim(name).await
     }

@@ -203,6 +203,8 @@ pub trait Log: Tailer {
         partition: &Partition,
         records: Vec<Record>,
     ) -> Result<Vec<u64>, LogError>;
+    /// The most bytes ([`Record::size`]) that a record may have; a larger one may be refused for good.
+    fn max_record_bytes(&self) -> usize;
     /// Fences every earlier writer of this name, and returns when their commits are decided: what
     /// they wrote is below `committed_end`, and nothing of theirs comes later.
     async fn claim(&self, name: &str) -> Result<Box<dyn Writer>, LogError>;

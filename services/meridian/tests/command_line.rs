@@ -165,6 +165,30 @@ fn events_come_and_go_and_what_is_wrong_with_them_is_said() {
 }
 
 #[test]
+fn broken_events_that_no_commit_could_hold_at_once_stop_nothing() {
+    let mesh = Mesh::start(&["us"]);
+    // More than the log's queue takes, and all of it goes into dead letters.
+    let file = mesh.path("large.jsonl");
+    std::fs::write(&file, format!("{}\n", "x".repeat(1_000_000)).repeat(40)).unwrap();
+    let file = file.display().to_string();
+    mesh.run(&["ingest", STARTER_SOURCE, &file, "--region", "us"]).succeeds();
+    // A new version folds the log from its start, as fast as it can.
+    let catalog = mesh.path("catalog/catalog.yaml");
+    let text = std::fs::read_to_string(&catalog).unwrap();
+    let next = text.replace("windows: [1h, 24h, 7d]", "version: 2\n    windows: [1h, 7d]");
+    assert_ne!(text, next);
+    std::fs::write(&catalog, next).unwrap();
+    mesh.run(&["apply", &mesh.path("catalog").display().to_string()]).succeeds();
+    mesh.wait_until("both versions have seen all of them", |mesh| {
+        let status = mesh.status();
+        let origins = status["regions"]["us"]["origins"].as_array().unwrap();
+        origins.len() == 2 && origins.iter().all(|o| o["next"] == 40)
+    });
+    let letters = mesh.run(&["dead-letters", STARTER_SOURCE, "--json"]).succeeds();
+    assert_eq!(letters.lines().count(), 40);
+}
+
+#[test]
 fn what_dies_is_restarted_unless_it_was_stopped() {
     let mesh = Mesh::start(&["us"]);
     let first = mesh.pid("us", "node").unwrap();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::try_join_all;
 
-use super::support::{Bench, Checked, case, check, numbered};
+use super::support::{Bench, Checked, case, check, numbered, read};
 use super::{Case, Outcome};
 use crate::log::{Partition, Record, Retention};
 
@@ -29,6 +29,9 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case("any-content", "null, empty, large and odd contents survive", |bench| {
             any_content(bench).boxed()
+        }),
+        case("largest-record", "a record as large as may be is taken, and given back", |bench| {
+            largest_record(bench).boxed()
         }),
         case(
             "compaction",
@@ -134,6 +137,20 @@ async fn any_content(bench: Bench) -> Checked {
     for (i, (seen, record)) in seen.iter().zip(&records).enumerate() {
         check!(seen == record, "record {i} changed (its size was {} bytes)", record.size());
     }
+    Ok(Outcome::Passed)
+}
+
+async fn largest_record(bench: Bench) -> Checked {
+    let partition = Partition::new(bench.topic(1).await?, 0);
+    let value = |byte: u8| Bytes::from(vec![byte; bench.log.max_record_bytes() - 1]);
+    let (appended, committed) = (Record::new("a", value(1)), Record::new("c", value(2)));
+    bench.log.append(&partition, vec![appended.clone()]).await?;
+    let mut writer = bench.log.claim(&bench.unique).await?;
+    writer.commit(vec![(partition.clone(), committed.clone())]).await?;
+    let mut tail = bench.log.tail(vec![(partition.clone(), 0)]).await?;
+    let seen = read(&mut *tail, std::slice::from_ref(&partition), 2, 1).await?;
+    let seen: Vec<&Record> = seen[&partition].iter().map(|stored| &stored.record).collect();
+    check!(seen == [&appended, &committed], "{} records, but other ones", seen.len());
     Ok(Outcome::Passed)
 }
 

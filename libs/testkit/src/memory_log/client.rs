@@ -18,6 +18,9 @@ use super::partition::Fate;
 use super::tail::MemoryTail;
 use super::writer::MemoryWriter;
 
+/// As large as a record may be.
+const RECORD_BYTES: usize = 1 << 20;
+
 /// What a client, its tails and its writers share.
 #[derive(Clone)]
 pub(super) struct Client {
@@ -125,6 +128,10 @@ impl Log for Client {
         self.brokers.changed();
         self.dawdle().await;
         refused.map_or(Ok(offsets), Err)
+    }
+
+    fn max_record_bytes(&self) -> usize {
+        RECORD_BYTES
     }
 
     async fn claim(&self, name: &str) -> Result<Box<dyn Writer>, LogError> {

@@ -17,9 +17,8 @@ use crate::topics;
 /// The header of a dead letter that says which rule it broke.
 pub(crate) const RULE: &str = "rule";
 
-/// Of a larger event only so much goes into its dead letter: no event may be too large for the log
-/// and so stop its partition. The whole of it stays where it is, in the source's topic.
-const LETTER_BYTES: usize = 1 << 20;
+/// What a dead letter has beside its event: key, headers, a rule that shows some of it.
+const ENVELOPE_BYTES: usize = 4 << 10;
 
 type Delta = (Bytes, Option<Bytes>);
 
@@ -144,7 +143,8 @@ fn undigested(start: &PlanStart) -> PlanProgress {
 fn dead_letter(session: &Session, rejected: &Rejected) -> (Partition, Record) {
     let mut key = progress_key(&session.origin).to_vec();
     key.extend_from_slice(&rejected.offset.to_be_bytes());
-    let (rule, event) = letter(&rejected.rule, &rejected.event);
+    let most_bytes = session.shared.log.max_record_bytes().saturating_sub(ENVELOPE_BYTES);
+    let (rule, event) = letter(&rejected.rule, &rejected.event, most_bytes);
     let rule = (Arc::from(RULE), rule);
     let appended = (Arc::from("appended_ms"), rejected.appended_ms.to_be_bytes().to_vec().into());
     let record =
@@ -153,14 +153,15 @@ fn dead_letter(session: &Session, rejected: &Rejected) -> (Partition, Record) {
     (Partition::new(topic, session.partition.index), record)
 }
 
-/// The rule that was broken, and the event, cut if it is too large.
-fn letter(rule: &str, event: &Bytes) -> (Bytes, Bytes) {
-    if event.len() <= LETTER_BYTES {
+/// The rule that was broken, and the event, cut where the log does not take it whole: no event may
+/// be so large that it stops its partition. The whole of it is in the source's topic.
+fn letter(rule: &str, event: &Bytes, most_bytes: usize) -> (Bytes, Bytes) {
+    if event.len() <= most_bytes {
         return (Bytes::copy_from_slice(rule.as_bytes()), event.clone());
     }
     let whole = event.len();
-    let rule = format!("{rule} (here are the first {LETTER_BYTES} of its {whole} bytes)");
-    (rule.into(), event.slice(..LETTER_BYTES))
+    let rule = format!("{rule} (here are the first {most_bytes} of its {whole} bytes)");
+    (rule.into(), event.slice(..most_bytes))
 }
 
 /// Counts what the cohort that is furthest ahead did: one that catches up folds events that have
@@ -178,12 +179,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dead_letter_is_never_larger_than_a_log_takes() {
-        let (rule, event) = letter("not JSON", &Bytes::from_static(b"{"));
-        assert_eq!((&rule[..], &event[..]), (&b"not JSON"[..], &b"{"[..]));
-
-        let (rule, event) = letter("not JSON", &Bytes::from(vec![b'x'; LETTER_BYTES + 7]));
-        assert_eq!(event.len(), LETTER_BYTES);
-        assert_eq!(rule, "not JSON (here are the first 1048576 of its 1048583 bytes)");
+    fn a_dead_letter_is_whole_if_the_log_takes_it() {
+        let event = Bytes::from_static(b"not JSON");
+        assert_eq!(letter("rule", &event, 8), (Bytes::from_static(b"rule"), event.clone()));
+        let (rule, cut) = letter("rule", &event, 3);
+        assert_eq!(
+            (&rule[..], &cut[..]),
+            (&b"rule (here are the first 3 of its 8 bytes)"[..], &b"not"[..])
+        );
     }
 }

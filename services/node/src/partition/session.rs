@@ -28,6 +28,8 @@ const BEHIND_EVENTS: u64 = 1_000;
 const HEARTBEAT_MS: i64 = 200;
 /// More events than this are not put into one commit.
 const COMMIT_EVENTS: usize = 2_000;
+/// Nor more bytes of them: broken ones go into the commit whole, as dead letters.
+const COMMIT_BYTES: usize = 8 << 20;
 const BATCH: usize = 500;
 const READ_ALL_MS: u64 = 10_000;
 
@@ -55,6 +57,7 @@ pub(super) struct Session {
     /// When the oldest uncommitted event was folded, ms.
     dirty_since_ms: Option<i64>,
     uncommitted: usize,
+    uncommitted_bytes: usize,
     /// The log's end when the last heartbeat asked for it.
     end: u64,
     heartbeat_ms: i64,
@@ -100,6 +103,7 @@ impl Session {
             complete_to_ms: i64::MIN,
             dirty_since_ms: None,
             uncommitted: 0,
+            uncommitted_bytes: 0,
             end: 0,
             heartbeat_ms: shared.env.now_ms() - HEARTBEAT_MS,
         };
@@ -121,7 +125,8 @@ impl Session {
     async fn turn(&mut self) -> Result<(), End> {
         let now_ms = self.shared.env.now_ms();
         let due_ms = self.due_ms();
-        if now_ms >= due_ms || self.uncommitted >= COMMIT_EVENTS {
+        let full = self.uncommitted >= COMMIT_EVENTS || self.uncommitted_bytes >= COMMIT_BYTES;
+        if now_ms >= due_ms || full {
             return self.commit(now_ms).await;
         }
         let mut catalog = self.shared.catalog.subscribe();
@@ -166,6 +171,7 @@ impl Session {
             }
             cohort.appended_ms = stored.appended_ms;
             self.uncommitted += 1;
+            self.uncommitted_bytes += stored.record.size();
         }
         cohort.fold.skip_to(next);
         self.dirty_since_ms.get_or_insert_with(|| self.shared.env.now_ms());
@@ -211,7 +217,7 @@ impl Session {
         let repairs = self.take_repairs();
         commit::write(self, heartbeat, &repairs).await?;
         self.dirty_since_ms = None;
-        self.uncommitted = 0;
+        (self.uncommitted, self.uncommitted_bytes) = (0, 0);
         if heartbeat {
             self.heartbeat_ms = now_ms;
         }
