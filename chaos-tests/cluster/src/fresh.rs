@@ -10,23 +10,11 @@ use backbone_local::{LocalLog, LogOptions};
 use catalog::{Catalog, Plan};
 use checkers::flights::REGIONS;
 use clock::SystemEnv;
-use fold::{Arrival, Fold, Panes, PlanStart};
-use lattice::delta::pane_key;
-use lattice::progress::NO_WATERMARK;
-use lattice::{Digest, Frontier, Origin, Pane, PaneKey, TopicId};
+use lattice::{Digest, Origin, TopicId};
+use node::topics;
+use sim::reference::Reference;
 
-/// The name of the catalog's topic, which the mesh mirrors as it is.
-const CATALOG: &str = "mesh-catalog";
 const READ: usize = 10_000;
-
-#[derive(Default)]
-struct Live(BTreeMap<PaneKey, Pane>);
-
-impl Panes for Live {
-    fn pane(&self, _shard: u32, key: &PaneKey) -> Option<Pane> {
-        self.0.get(key).cloned()
-    }
-}
 
 /// The digest of every (region, plan, partition) of the mesh named `mesh`, whose data is in `data`.
 ///
@@ -39,7 +27,7 @@ pub fn digests(mesh: &str, data: &Path) -> BTreeMap<(String, String, u32), Strin
         // A definition is in the catalog's topic of the region that it was applied in.
         let mut catalog = Catalog::default();
         for log in &logs {
-            for stored in read(log, &Partition::new(CATALOG, 0)).await {
+            for stored in read(log, &Partition::new(topics::CATALOG, 0)).await {
                 let (key, value) = (stored.record.key.expect("a key"), stored.record.value);
                 catalog.insert(&key, &value.expect("an entry")).expect("an entry of the catalog");
             }
@@ -53,7 +41,7 @@ pub fn digests(mesh: &str, data: &Path) -> BTreeMap<(String, String, u32), Strin
                     let events = read(log, &Partition::new(topic.clone(), index)).await;
                     let topic = TopicId(info.id);
                     let origin = Origin { region: region.into(), topic, partition: index };
-                    let digest = fold(&origin, &plan, catalog.shards_or_default(), &events);
+                    let digest = digest(&origin, &plan, catalog.shards_or_default(), &events);
                     all.insert((region.into(), plan.hash.to_string(), index), digest.to_string());
                 }
             }
@@ -82,32 +70,12 @@ async fn read(log: &Arc<LocalLog>, partition: &Partition) -> Vec<Stored> {
     all
 }
 
-fn fold(origin: &Origin, plan: &Arc<Plan>, shards: u32, events: &[Stored]) -> Digest {
-    let start = PlanStart {
-        plan: plan.clone(),
-        frontier: Frontier::default(),
-        watermark_ms: NO_WATERMARK,
-        floors: vec![0; shards as usize],
-        gaps: Vec::new(),
-    };
-    let mut fold = Fold::new(origin.clone(), shards, plan.source.clone(), vec![start]);
-    let mut live = Live::default();
-    for stored in events {
-        let value = stored.record.value.as_deref().unwrap_or_default();
-        let (offset, appended_ms) = (stored.offset, stored.appended_ms);
-        fold.fold(Arrival { offset, appended_ms, value }, &live);
-        live.0.extend(fold.draft().panes.into_iter().map(|changed| (changed.key, changed.pane)));
-    }
-    let watermark_ms = fold.plans().first().map_or(NO_WATERMARK, |plan| plan.watermark_ms);
-    let retention_ms = |width_s: u32| {
-        let width = plan.widths.iter().find(|width| width.width_s == width_s);
-        width.expect("a width of the plan").retention_ms
-    };
-    let (mut digest, mut scratch) = (Digest::default(), Vec::new());
-    for (key, pane) in &live.0 {
-        if !key.span.expired(retention_ms(key.span.width_s), watermark_ms) {
-            digest.add(Digest::of(&pane_key(key), &pane.encode(), &mut scratch));
-        }
-    }
-    digest
+/// Over all shards, as a node reports it.
+fn digest(origin: &Origin, plan: &Arc<Plan>, shards: u32, events: &[Stored]) -> Digest {
+    let mut reference = Reference::new(origin, plan, shards);
+    reference.advance(events);
+    let next = events.last().map_or(0, |last| last.offset + 1);
+    let mut sum = Digest::default();
+    (0..shards).for_each(|shard| sum.add(reference.digest(shard, next).0));
+    sum
 }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use checkers::flights::REGIONS;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::within;
 
 /// How long a mesh may take to get anywhere: far more than it needs, as machines are noisy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A running mesh. Its processes end with it.
 pub struct Mesh {
@@ -120,14 +119,13 @@ impl Mesh {
 
     /// Waits until `done` holds, or says with which logs it does not.
     pub fn wait_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !done(self) {
+        let held = within(PATIENCE, || {
             if let Ok(Some(status)) = self.supervisor.try_wait() {
                 panic!("meridian up ended with {status}: {}", self.logs());
             }
-            assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}\n{}", self.logs());
-            sleep(LOOK);
-        }
+            done(self)
+        });
+        assert!(held, "{what}: not within {PATIENCE:?}\n{}", self.logs());
     }
 
     /// The ends of all logs, for a failure's message.

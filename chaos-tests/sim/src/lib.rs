@@ -33,6 +33,22 @@ pub struct Outcome {
     pub events: usize,
 }
 
+/// Runs until all regions agree, and looks whether they agree on what the logs say.
+///
+/// # Errors
+/// They do not, or not in time.
+pub fn settle(world: &mut World) -> Result<(), String> {
+    let deadline_ms = world.sim.elapsed_ms() + CALM_MS;
+    while !checks::eventually(world) {
+        if !world.sim.step() || world.sim.elapsed_ms() > deadline_ms {
+            let (seed, why) = (world.sim.seed(), checks::disagreement(world));
+            return Err(format!("seed {seed}: no agreement after {CALM_MS} ms of calm: {why}"));
+        }
+        checks::anytime(world)?;
+    }
+    checks::finally(world)
+}
+
 /// Runs one seed to its end. The error names the seed and the invariant.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut world = World::new(seed)?;
@@ -45,15 +61,7 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
         nemesis.maybe_strike(&mut world)?;
     }
     nemesis.relent(&mut world);
-    let deadline_ms = world.sim.elapsed_ms() + CALM_MS;
-    while !checks::eventually(&mut world) {
-        if !world.sim.step() || world.sim.elapsed_ms() > deadline_ms {
-            let why = checks::disagreement(&mut world);
-            return Err(format!("seed {seed}: no agreement after {CALM_MS} ms of calm: {why}"));
-        }
-        checks::anytime(&mut world)?;
-    }
-    checks::finally(&mut world)?;
+    settle(&mut world)?;
     let mut faults = nemesis.counts;
     faults.insert("mirror fault", world.mirror_faults());
     Ok(Outcome { trace: world.sim.trace(), faults, checked: world.checked, events: world.events() })

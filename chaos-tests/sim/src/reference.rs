@@ -10,7 +10,7 @@ use catalog::Plan;
 use fold::{Arrival, Fold, Outcome, Panes, PlanStart};
 use lattice::delta::pane_key;
 use lattice::progress::NO_WATERMARK;
-use lattice::{Frontier, Origin, Pane, PaneKey};
+use lattice::{Digest, Frontier, Origin, Pane, PaneKey};
 
 /// One plan of one origin.
 pub struct Reference {
@@ -74,6 +74,17 @@ impl Reference {
             let watermark_ms = self.fold.plans().first().map_or(NO_WATERMARK, |p| p.watermark_ms);
             self.watermarks.insert(stored.offset + 1, watermark_ms);
         }
+    }
+
+    /// The digest of those panes, and how many they are.
+    #[must_use]
+    pub fn digest(&self, shard: u32, next: u64) -> (Digest, u64) {
+        let (panes, mut digest, mut scratch) =
+            (self.panes(shard, next), Digest::default(), Vec::new());
+        panes.iter().for_each(|(key, pane)| {
+            digest.add(Digest::of(key, &pane.encode(), &mut scratch));
+        });
+        (digest, panes.len() as u64)
     }
 
     /// The panes of a shard that must be there when everything below `next` is folded.

@@ -7,6 +7,8 @@
 pub mod departures;
 pub mod memory_log;
 pub mod sim;
+mod within;
 
 pub use memory_log::{Faults, MemoryLog};
 pub use sim::{Process, Sim, Stuck};
+pub use within::within;

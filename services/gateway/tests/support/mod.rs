@@ -5,7 +5,7 @@
 mod fake_node;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clock::SystemEnv;
 use gateway::{Addresses, Config, Gateway};
@@ -103,11 +103,7 @@ fn start(config: Config) -> Door {
 }
 
 pub fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    assert!(testkit::within(PATIENCE, done), "in vain: {what}");
 }
 
 impl Door {

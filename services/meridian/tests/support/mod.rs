@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::{Compression, write::GzEncoder};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::within;
 
 /// The source of the catalog that `init` writes.
 pub(crate) const STARTER_SOURCE: &str = "clicks";
 /// Far more than anything needs, as machines are noisy.
 const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A command line.
 pub(crate) struct Line(Command);
@@ -137,13 +137,13 @@ impl Mesh {
     }
 
     fn wait_ready(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.is_ready() {
-            let log = std::fs::read_to_string(self.path("up.log")).unwrap_or_default();
-            assert!(self.up.try_wait().unwrap().is_none(), "up ended: {log}");
-            assert!(Instant::now() < deadline, "up is not ready: {log}");
-            std::thread::sleep(LOOK);
-        }
+        let log = self.path("up.log");
+        let log = || std::fs::read_to_string(&log).unwrap_or_default();
+        let ready = within(PATIENCE, || {
+            assert!(self.up.try_wait().unwrap().is_none(), "up ended: {}", log());
+            self.is_ready()
+        });
+        assert!(ready, "up is not ready: {}", log());
     }
 
     /// A path beside the mesh's data.
@@ -182,12 +182,8 @@ impl Mesh {
 
     /// Waits for something that must come true.
     pub(crate) fn wait_until(&self, what: &str, done: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !done(self) {
-            let status = || self.run(&["status", "--json"]).stdout();
-            assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}: {}", status());
-            std::thread::sleep(LOOK);
-        }
+        let status = || self.run(&["status", "--json"]).stdout();
+        assert!(within(PATIENCE, || done(self)), "{what}: not within {PATIENCE:?}: {}", status());
     }
 
     /// Waits for the end of `up`.
