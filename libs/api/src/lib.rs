@@ -23,5 +23,8 @@ mod generated {
 
 pub use generated::meridian::{log, node, v1};
 
+/// A region's part that is older is `stale`, ms.
+pub const STALE_MS: i64 = 5_000;
+
 /// The encoded descriptors of all contracts, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -12,6 +12,10 @@ pub trait Env: Send + Sync + 'static {
     /// Microseconds since a point that this environment chose. Never steps and never goes back: for
     /// how long things take, and for what is due after a while.
     fn monotonic_us(&self) -> u64;
+    /// The same in milliseconds.
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic_us() / 1_000
+    }
     /// Completes after `ms` milliseconds of this environment's time.
     fn sleep_ms(&self, ms: u64) -> BoxFuture<'static, ()>;
     /// Runs `future` concurrently. Dropping the returned [`Task`] aborts it.

@@ -21,8 +21,6 @@ use crate::rules::Rules;
 
 /// The route of an answer from here.
 const ROUTE: &str = "cache";
-/// An older part is called stale, as nodes do.
-const STALE_MS: i64 = 5_000;
 /// What an entry costs beside its bytes.
 const OVERHEAD_BYTES: usize = 256;
 
@@ -117,7 +115,7 @@ fn age(response: &mut node::ReadResponse, since_us: u64) {
     let since_ms = i64::try_from(since_us / 1_000).unwrap_or(i64::MAX);
     for origin in response.origins.values_mut() {
         origin.age_ms = origin.age_ms.map(|ms| ms.saturating_add(since_ms));
-        if origin.state == "ok" && origin.age_ms.is_some_and(|ms| ms > STALE_MS) {
+        if origin.state == "ok" && origin.age_ms.is_some_and(|ms| ms > api::STALE_MS) {
             origin.state = "stale".into();
         }
     }

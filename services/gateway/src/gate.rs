@@ -62,7 +62,7 @@ pub(crate) struct Fill {
 
 impl Gate {
     pub(crate) fn new(config: &Config, env: Arc<dyn Env>, instruments: Arc<Instruments>) -> Self {
-        let now_ms = env.monotonic_us() / 1_000;
+        let now_ms = env.monotonic_ms();
         let queue = QueueSettings {
             length: config.max_waiting,
             patience_ms: PATIENCE_MS,
@@ -93,7 +93,7 @@ impl Gate {
         caller: &Caller,
         deadline: Deadline,
     ) -> Result<Permit, Refusal> {
-        let now_ms = self.now_ms();
+        let now_ms = self.env.monotonic_ms();
         let (called, ticket, patience_ms) = {
             let mut state = self.state.lock();
             if let Some(quotas) = &mut state.quotas
@@ -143,7 +143,7 @@ impl Gate {
     }
 
     fn leave(&self, finish: Finish) {
-        let now_ms = self.now_ms();
+        let now_ms = self.env.monotonic_ms();
         let mut state = self.state.lock();
         for ticket in state.admission.leave(finish, now_ms) {
             // Whoever has gone away in between gives its place back itself.
@@ -151,10 +151,6 @@ impl Gate {
                 _ = call.send(());
             }
         }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.env.monotonic_us() / 1_000
     }
 }
 

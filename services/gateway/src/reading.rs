@@ -70,7 +70,7 @@ impl Reader {
         regions: Arc<Regions>,
         instruments: Arc<Instruments>,
     ) -> Self {
-        let now_ms = env.monotonic_us() / 1_000;
+        let now_ms = env.monotonic_ms();
         let extra = Extra {
             retries: Budget::retries(config.retry_percent, config.retry_per_s, now_ms),
             hedges: Budget::hedges(config.hedge_percent, now_ms),
@@ -159,16 +159,16 @@ impl Reader {
 
     fn slow_after_ms(&self) -> Option<u64> {
         let mut extra = self.extra.lock();
-        let usual_us = extra.usual.value_us(self.env.monotonic_us() / 1_000)?;
+        let usual_us = extra.usual.value_us(self.env.monotonic_ms())?;
         Some(usual_us.div_ceil(1_000).max(1))
     }
 
     fn may_hedge(&self) -> bool {
-        self.extra.lock().hedges.try_spend(self.env.monotonic_us() / 1_000)
+        self.extra.lock().hedges.try_spend(self.env.monotonic_ms())
     }
 
     fn may_retry(&self) -> bool {
-        self.extra.lock().retries.try_spend(self.env.monotonic_us() / 1_000)
+        self.extra.lock().retries.try_spend(self.env.monotonic_ms())
     }
 }
 

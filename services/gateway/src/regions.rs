@@ -150,7 +150,7 @@ impl Routes {
         let bias = |name: &Arc<str>| config.prefer.get(name).copied().unwrap_or(1.0);
         let names: Vec<Arc<str>> = regions.iter().map(|(name, _)| (*name).clone()).collect();
         let targets: Vec<_> = names.iter().map(|name| (name.clone(), bias(name))).collect();
-        let router = Router::new(Settings::default(), &targets, env.monotonic_us() / 1_000);
+        let router = Router::new(Settings::default(), &targets, env.monotonic_ms());
         let (env, instruments) = (env.clone(), instruments.clone());
         Self { env, router: Mutex::new(router), names, instruments }
     }
@@ -158,12 +158,12 @@ impl Routes {
     /// Whom to ask, best first.
     pub(crate) fn plan(&self, need: &Need<'_>) -> Vec<Pick> {
         let random = self.env.random_u64();
-        self.router.lock().plan(need, self.now_ms(), random)
+        self.router.lock().plan(need, self.env.monotonic_ms(), random)
     }
 
     /// Counts a request; `None`: somebody else probes the target already.
     pub(crate) fn start(self: &Arc<Self>, pick: &Pick) -> Option<UnderWay> {
-        let now_ms = self.now_ms();
+        let now_ms = self.env.monotonic_ms();
         let (tried, probes) = {
             let mut router = self.router.lock();
             let tried = router.start(pick, now_ms)?;
@@ -177,25 +177,25 @@ impl Routes {
 
     /// A region said how it is.
     pub(crate) fn heard(&self, target: usize, health: routing::Health) {
-        let moved = self.router.lock().heard(target, health, self.now_ms());
+        let moved = self.router.lock().heard(target, health, self.env.monotonic_ms());
         self.note(moved);
     }
 
     /// A region is not heard any more.
     pub(crate) fn lost(&self, target: usize) {
-        let moved = self.router.lock().lost(target, self.now_ms());
+        let moved = self.router.lock().lost(target, self.env.monotonic_ms());
         self.note(moved);
     }
 
     /// A round trip to a region was measured.
     pub(crate) fn measured(&self, target: usize, took_us: u64) {
-        let moved = self.router.lock().measured(target, took_us, self.now_ms());
+        let moved = self.router.lock().measured(target, took_us, self.env.monotonic_ms());
         self.note(moved);
     }
 
     /// For people and metrics.
     pub(crate) fn table(&self) -> Vec<Row> {
-        self.router.lock().table(self.now_ms())
+        self.router.lock().table(self.env.monotonic_ms())
     }
 
     fn note(&self, moved: Option<Move>) {
@@ -204,10 +204,6 @@ impl Routes {
         let to = &*self.names[to];
         tracing::info!(from, to, forced, "reads go to another region");
         self.instruments.moved(to);
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.env.monotonic_us() / 1_000
     }
 }
 
@@ -221,7 +217,8 @@ impl UnderWay {
         let Some(tried) = self.tried.take() else { return };
         let routes = &self.routes;
         let random = routes.env.random_u64();
-        let changed = routes.router.lock().finish(tried, outcome, routes.now_ms(), random);
+        let changed =
+            routes.router.lock().finish(tried, outcome, routes.env.monotonic_ms(), random);
         if let Some(changed) = changed {
             let (region, to) = (&*routes.names[changed.target], changed.to.name());
             tracing::warn!(region, from = changed.from.name(), to, "breaker");

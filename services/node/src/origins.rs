@@ -9,9 +9,6 @@ use lattice::progress::NO_WATERMARK;
 use lattice::{Origin, Region};
 use store::{State, Store};
 
-/// Older than this is `stale`.
-pub const STALE_MS: i64 = 5_000;
-
 /// What a region's part is, worst last, so that the worst over shards and partitions is the max.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Standing {
@@ -134,7 +131,7 @@ pub fn standing(state: &State, furthest: u64, now_ms: i64) -> Standing {
         Standing::Partial
     } else if proven.progress.frontier.next < furthest {
         Standing::CatchingUp
-    } else if age_ms(now_ms, proven.complete_to_ms) > STALE_MS {
+    } else if age_ms(now_ms, proven.complete_to_ms) > api::STALE_MS {
         Standing::Stale
     } else {
         Standing::Ok

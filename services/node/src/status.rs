@@ -218,7 +218,7 @@ fn origin_status(
     let age_ms = origins::age_ms(shared.env.now_ms(), summary.complete_to_ms);
     let standing = if summary.proven_shards < store.shards() {
         Standing::Partial
-    } else if age_ms > origins::STALE_MS {
+    } else if age_ms > api::STALE_MS {
         Standing::Stale
     } else {
         Standing::Ok
