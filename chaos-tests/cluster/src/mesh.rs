@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use checkers::flights::REGIONS;
@@ -14,14 +15,21 @@ use tempfile::TempDir;
 use testkit::within;
 
 /// How long a mesh may take to get anywhere: far more than it needs, as machines are noisy.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A running mesh. Its processes end with it.
 pub struct Mesh {
     supervisor: Child,
     dir: TempDir,
     agent: ureq::Agent,
+    logs_shown: bool,
+    /// Held by a mesh on Kafka.
+    _alone: Option<MutexGuard<'static, ()>>,
 }
+
+/// Two fleets of brokers and MirrorMakers at once starve each other on a small machine, until
+/// brokers take themselves for dead.
+static FLEET: Mutex<()> = Mutex::new(());
 
 /// The workspace's root.
 #[must_use]
@@ -80,13 +88,16 @@ impl Mesh {
     }
 
     fn start_with(args: &[&str]) -> Self {
+        let on_kafka = args.contains(&"--kafka");
+        let alone = on_kafka.then(|| FLEET.lock().unwrap_or_else(PoisonError::into_inner));
         let dir = TempDir::new().expect("a directory for the mesh");
         let supervisor = Self::spawn(dir.path(), args);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(10)))
             .build();
-        let mut mesh = Self { supervisor, dir, agent: config.into() };
+        let mut mesh =
+            Self { supervisor, dir, agent: config.into(), logs_shown: false, _alone: alone };
         mesh.wait_until("every region is ready", Mesh::ready);
         mesh
     }
@@ -117,18 +128,36 @@ impl Mesh {
         serde_json::from_slice(&std::fs::read(self.data().join("mesh.json")).ok()?).ok()
     }
 
-    /// Waits until `done` holds, or says with which logs it does not.
+    /// Waits until `done` holds, or says that it does not.
     pub fn wait_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
-        let held = within(PATIENCE, || {
-            if let Ok(Some(status)) = self.supervisor.try_wait() {
-                panic!("meridian up ended with {status}: {}", self.logs());
-            }
-            done(self)
-        });
-        assert!(held, "{what}: not within {PATIENCE:?}\n{}", self.logs());
+        self.wait_for(what, |mesh| done(mesh).then_some(()).ok_or_else(String::new));
     }
 
-    /// The ends of all logs, for a failure's message.
+    /// Waits until `look` finds something, or says why it found nothing the last time. The logs come
+    /// first: what matters is then at the end of the output.
+    fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Result<T, String>) -> T {
+        let mut found = Err("never looked".to_owned());
+        within(PATIENCE, || {
+            let ended = self.supervisor.try_wait().ok().flatten();
+            found = match ended {
+                Some(status) => Err(format!("meridian up ended with {status}")),
+                None => look(self),
+            };
+            found.is_ok() || ended.is_some()
+        });
+        found.unwrap_or_else(|why| {
+            self.show_logs();
+            panic!("{what}: not within {PATIENCE:?}; {why}");
+        })
+    }
+
+    fn show_logs(&mut self) {
+        if !std::mem::replace(&mut self.logs_shown, true) {
+            eprintln!("{}", self.logs());
+        }
+    }
+
+    /// The ends of all logs that are text; a broker's segments are called by a number.
     fn logs(&self) -> String {
         let mut text = String::new();
         let mut dirs = vec![self.dir.path().to_path_buf()];
@@ -137,7 +166,9 @@ impl Mesh {
                 let path = entry.path();
                 if path.is_dir() {
                     dirs.push(path);
-                } else if path.extension().is_some_and(|e| e == "log") {
+                } else if path.extension().is_some_and(|e| e == "log")
+                    && !path.file_stem().is_some_and(|s| s.to_string_lossy().parse::<u64>().is_ok())
+                {
                     let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default())
                         .into_owned();
                     let lines: Vec<&str> = log.lines().rev().take(15).collect();
@@ -241,44 +272,47 @@ impl Mesh {
 
     /// Waits until every region has folded its log to the end, and all hold the same.
     pub fn wait_until_equal(&mut self) -> String {
-        let mut digest = String::new();
-        self.wait_until("all regions hold the same", |mesh| match mesh.equal() {
-            Some(same) => {
-                digest = same;
-                true
-            }
-            None => false,
-        });
-        digest
+        self.wait_for("all regions hold the same", Self::equal)
     }
 
-    /// The digest that all regions agree on, if they do and nothing is left to fold.
-    #[must_use]
-    pub fn equal(&self) -> Option<String> {
-        let output = meridian(&self.data(), &["status", "--json"]).output().ok()?;
-        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
-        let mut digests = Vec::new();
-        let mut positions = Vec::new();
+    /// The digest that all regions agree on, if they do and nothing is left to fold; or what is
+    /// missing.
+    fn equal(&self) -> Result<String, String> {
+        let output = meridian(&self.data(), &["status", "--json"]).output();
+        let output = output.map_err(|error| error.to_string())?;
+        let status: Value =
+            serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let mut digests = BTreeMap::new();
+        let mut positions = BTreeMap::new();
         for region in REGIONS {
-            let of_region = status.get("regions")?.get(region)?;
-            digests.push(of_region.get("digest")?.as_str()?.to_owned());
-            let mut nexts = Vec::new();
-            for origin in of_region.get("origins")?.as_array()? {
-                let (next, end) = (origin["next"].as_u64()?, origin["log_end"].as_u64());
-                let proven = origin["proven_shards"] == of_region["shards"];
-                if !proven || end.is_some_and(|end| end != next) {
-                    return None;
-                }
-                nexts.push((origin["region"].to_string(), origin["plan"].to_string(), next));
-            }
-            nexts.sort();
-            positions.push(nexts);
+            let of_region = &status["regions"][region];
+            let digest = of_region["digest"].as_str().ok_or(format!("{region}: {of_region}"))?;
+            digests.insert(digest.to_owned(), region);
+            positions.insert(settled(of_region).map_err(|why| format!("{region}: {why}"))?, region);
         }
-        let same = digests.iter().all(|d| *d == digests[0])
-            && positions.iter().all(|p| *p == positions[0])
-            && !positions[0].is_empty();
-        same.then(|| digests.remove(0))
+        match (digests.len(), positions.len()) {
+            (1, 1) => digests.into_keys().next().ok_or_else(String::new),
+            _ => Err(format!("digests {digests:?}, positions {positions:?}")),
+        }
     }
+}
+
+/// How far a region has folded each origin, if it is proven and nothing is left; else what is not.
+fn settled(region: &Value) -> Result<Vec<(String, String, u64)>, String> {
+    let origins = region["origins"].as_array().filter(|origins| !origins.is_empty());
+    let mut nexts = Vec::new();
+    for origin in origins.ok_or("no origins")? {
+        let (next, end) = (origin["next"].as_u64(), origin["log_end"].as_u64());
+        let Some(next) = next.filter(|_| origin["proven_shards"] == region["shards"]) else {
+            return Err(format!("not proven: {origin}"));
+        };
+        if end.is_some_and(|end| end != next) {
+            return Err(format!("not folded: {origin}"));
+        }
+        nexts.push((origin["region"].to_string(), origin["plan"].to_string(), next));
+    }
+    nexts.sort();
+    Ok(nexts)
 }
 
 impl Mesh {
@@ -314,7 +348,7 @@ impl Drop for Mesh {
     fn drop(&mut self) {
         self.stop();
         if std::thread::panicking() {
-            eprintln!("{}", self.logs());
+            self.show_logs();
         }
     }
 }

@@ -66,10 +66,16 @@ impl ProducerContext for Arrivals {
 }
 
 impl Arrivals {
-    /// Waits for all records that were sent: librdkafka gives up on each in its time.
-    fn settle(&self) -> Result<(), LogError> {
+    /// Waits for all records that were sent, for this long at most: librdkafka gives up on each in
+    /// its time, but begins to count again when it has to send them anew.
+    fn settle(&self, timeout: Duration) -> Result<(), LogError> {
         let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, |state| state.expected > 0);
+        let waited = self.changed.wait_while_for(&mut state, |state| state.expected > 0, timeout);
+        if waited.timed_out() {
+            let missing = state.expected;
+            let late = format!("{missing} records have not arrived within {timeout:?}");
+            return Err(LogError::Transient(late));
+        }
         state.failed.take().map_or(Ok(()), Err)
     }
 }
@@ -144,7 +150,7 @@ fn commit(
     timeout: Duration,
 ) -> Result<(), CommitError> {
     producer.begin_transaction().map_err(|error| ended(producer, &error))?;
-    if let Err(error) = send(producer, records) {
+    if let Err(error) = send(producer, records, timeout) {
         return Err(abort(producer, error, timeout));
     }
     let Err(error) = producer.commit_transaction(timeout) else { return Ok(()) };
@@ -158,7 +164,11 @@ fn commit(
 
 /// Sends all records, and waits until each has arrived: rdkafka's own flush would wait for as long
 /// as it is allowed to, and says nothing of failures.
-fn send(producer: &Producer, records: &[(Partition, Record)]) -> Result<(), LogError> {
+fn send(
+    producer: &Producer,
+    records: &[(Partition, Record)],
+    timeout: Duration,
+) -> Result<(), LogError> {
     let arrivals = producer.client().context();
     for (partition, record) in records {
         loop {
@@ -168,18 +178,22 @@ fn send(producer: &Producer, records: &[(Partition, Record)]) -> Result<(), LogE
             if error.rdkafka_error_code() != Some(Code::QueueFull)
                 || producer.in_flight_count() == 0
             {
-                arrivals.settle()?;
+                arrivals.settle(timeout)?;
                 return Err(error::of(partition, &error));
             }
-            arrivals.settle()?;
+            arrivals.settle(timeout)?;
         }
     }
-    arrivals.settle()
+    arrivals.settle(timeout)
 }
 
 fn abort(producer: &Producer, why: LogError, timeout: Duration) -> CommitError {
     match producer.abort_transaction(timeout) {
-        Ok(()) => CommitError::Aborted(why),
+        Ok(()) => {
+            // What was thrown away is told now, and must not be counted by the next transaction.
+            _ = producer.client().context().settle(timeout);
+            CommitError::Aborted(why)
+        }
         Err(error) => ended(producer, &error),
     }
 }

@@ -134,8 +134,8 @@ impl Broker {
         let fixed = [
             ("auto.create.topics.enable", "false"),
             ("background.threads", "2"),
-            ("broker.heartbeat.interval.ms", "300"),
-            ("broker.session.timeout.ms", "1500"),
+            ("broker.heartbeat.interval.ms", "500"),
+            ("broker.session.timeout.ms", "5000"),
             ("group.initial.rebalance.delay.ms", "0"),
             ("log.cleaner.dedupe.buffer.size", "2097152"),
             ("num.io.threads", "2"),
