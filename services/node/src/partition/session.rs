@@ -219,7 +219,9 @@ impl Session {
         self.dirty_since_ms = None;
         (self.uncommitted, self.uncommitted_bytes) = (0, 0);
         if heartbeat {
-            self.heartbeat_ms = now_ms;
+            // From its end: where a commit takes longer than the pause between heartbeats, one
+            // would follow the other, and nothing be folded.
+            self.heartbeat_ms = self.shared.env.now_ms();
         }
         Ok(())
     }
