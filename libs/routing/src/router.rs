@@ -83,6 +83,8 @@ pub struct Router {
     settings: Settings,
     targets: Vec<Target>,
     home: Home,
+    /// So many of the first are alike.
+    alike: usize,
 }
 
 impl Router {
@@ -93,7 +95,15 @@ impl Router {
         let target = |(name, bias): &(Arc<str>, f64)| {
             Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms))
         };
-        Self { settings, targets: targets.iter().map(target).collect(), home: Home::default() }
+        let targets = targets.iter().map(target).collect();
+        Self { settings, targets, home: Home::default(), alike: 1 }
+    }
+
+    /// So many of the first targets are alike, as the nodes of a region are: while one of them is the
+    /// home, each is as good, and the cheapest is asked.
+    #[must_use]
+    pub fn with_alike(self, alike: usize) -> Self {
+        Self { alike, ..self }
     }
 
     /// A target said how it is.
@@ -136,10 +146,16 @@ impl Router {
             // Of those that are not fresh enough, the least stale.
             let stale = pick.standing.class() >= Standing::Lags("".into()).class();
             let lag_ms = if stale { target.lag_ms(need) } else { 0 };
-            let turn = match home == Some(pick.target) {
-                true if spared => 2,
-                true => 0,
-                false => 1,
+            let turn = match home {
+                Some(home) if home == pick.target => {
+                    if spared {
+                        2
+                    } else {
+                        0
+                    }
+                }
+                Some(home) if home.max(pick.target) < self.alike => 0,
+                _ => 1,
             };
             (pick.standing.class(), lag_ms, turn, target.cost_us())
         };

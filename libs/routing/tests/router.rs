@@ -194,3 +194,22 @@ fn the_table_gives_reasons() {
     assert_eq!(table[1].standing.to_string(), "left out for its failures");
     assert_eq!((table[1].breaker, table[1].outstanding), ("open", 0));
 }
+
+#[test]
+fn the_nodes_of_a_region_are_as_good_as_each_other() {
+    let mut router = three().with_alike(2);
+    router.measured(1, 900, 10);
+    assert_eq!(order(&mut router, &Need::default(), 5_000), [0, 1, 2], "35 ms fade slowly");
+    (1..=40).for_each(|i| {
+        router.measured(1, 900, i * 250);
+        (0..3).for_each(|target| router.heard(target, well(&[0, 0, 0]), i * 250));
+    });
+    let now_ms = 10_000;
+    assert_eq!(router.home(), Some(0));
+    assert_eq!(order(&mut router, &Need::default(), now_ms), [1, 0, 2], "the cheaper one");
+    let busy = Pick { target: 1, standing: Standing::Fit };
+    let _tried = router.start(&busy, now_ms).expect("a try");
+    assert_eq!(order(&mut router, &Need::default(), now_ms), [0, 1, 2], "and less busy");
+    router.lost(0, now_ms);
+    assert_eq!(order(&mut router, &Need::default(), now_ms), [1, 2, 0]);
+}

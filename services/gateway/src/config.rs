@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::serve::GatewayError;
 
@@ -20,8 +20,10 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Where to serve `/metrics`.
     pub metrics: SocketAddr,
-    /// The own region's node, `http://host:port`.
-    pub node: String,
+    /// The own region's node, `http://host:port`, or a list of its nodes: each serves all, and reads
+    /// go to whichever is best.
+    #[serde(rename = "node", deserialize_with = "one_or_more")]
+    pub nodes: Vec<String>,
     /// The other regions, in the order to ask them while round trips, which are measured, do not tell
     /// them apart: the gRPC of their gateway (or, where there is none in
     /// between, of their node, which answers the same calls), `http://host:port`.
@@ -73,6 +75,20 @@ pub struct Quota {
     pub per_s: u64,
     /// Requests at once.
     pub burst: u64,
+}
+
+/// A text, or a list of texts.
+fn one_or_more<'de, D: Deserializer<'de>>(yaml: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(yaml)? {
+        OneOrMore::One(node) => vec![node],
+        OneOrMore::More(nodes) => nodes,
+    })
 }
 
 fn default_cache_bytes() -> u64 {
@@ -137,6 +153,9 @@ impl Config {
                  set allow_remote: true if the network is trusted"
             ));
         }
+        if self.nodes.is_empty() {
+            return bad("node: name the region's node, or its nodes".into());
+        }
         if self.peers.contains_key(&self.region) {
             return bad(format!(
                 "peers: '{}' is this gateway's own region; it goes in node",
@@ -181,9 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn a_region_has_a_node_or_several() {
+        let one = Config::from_yaml(GOOD).unwrap();
+        assert_eq!(one.nodes, ["http://127.0.0.1:4"]);
+        let list = "['http://127.0.0.1:4', 'http://127.0.0.1:7']";
+        let several = Config::from_yaml(&GOOD.replace("'http://127.0.0.1:4'", list)).unwrap();
+        assert_eq!(several.nodes, ["http://127.0.0.1:4", "http://127.0.0.1:7"]);
+    }
+
+    #[test]
     fn bad_configurations_name_the_thing_and_the_way_out() {
         for (old, new, message) in [
             ("127.0.0.1:1", "0.0.0.0:1", "allow_remote: true"),
+            ("'http://127.0.0.1:4'", "[]", "name the region's node"),
             ("lga:", "ewr:", "own region"),
             ("region:", "regoin:", "regoin"),
             ("{region", "{max_in_flight: 0, region", "max_in_flight"),

@@ -26,10 +26,10 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// What a region last said of itself; `None`: unknown.
 pub(crate) type Health = Option<Arc<node::Health>>;
 
-/// A region that can be asked.
+/// Somebody who can be asked: a node of the own region, or another region's gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
-    /// Its name.
+    /// The region's name.
     pub(crate) name: Arc<str>,
     /// Its node, or the gateway in front of it.
     pub(crate) client: NodeClient<Channel>,
@@ -66,9 +66,10 @@ impl Region {
     }
 }
 
-/// All regions, the own one first.
+/// All regions, the own one first, a target for each of its nodes.
 pub(crate) struct Regions {
     all: Vec<Region>,
+    own: usize,
     routes: Arc<Routes>,
     _watching: Vec<Task>,
 }
@@ -95,8 +96,8 @@ impl Regions {
         catalog: &Arc<CatalogCache>,
         instruments: &Arc<Instruments>,
     ) -> Result<Self, GatewayError> {
-        let regions: Vec<(&Arc<str>, &String)> =
-            std::iter::once((&config.region, &config.node)).chain(&config.peers).collect();
+        let own = config.nodes.iter().map(|node| (&config.region, node));
+        let regions: Vec<(&Arc<str>, &String)> = own.chain(&config.peers).collect();
         let routes = Arc::new(Routes::new(config, env, &regions, instruments));
         let (mut all, mut watching) = (Vec::new(), Vec::new());
         for (at, (name, address)) in regions.into_iter().enumerate() {
@@ -108,12 +109,22 @@ impl Regions {
             watching.push(env.spawn("ping region", Box::pin(pings)));
             all.push(region);
         }
-        Ok(Self { all, routes, _watching: watching })
+        Ok(Self { all, own: config.nodes.len(), routes, _watching: watching })
     }
 
-    /// The own region.
+    /// The own region: the first of its nodes that nothing speaks against, or that least does.
     pub(crate) fn own(&self) -> &Region {
-        &self.all[0]
+        &self.all[self.own_target()]
+    }
+
+    /// Which that is.
+    pub(crate) fn own_target(&self) -> usize {
+        if self.own == 1 {
+            return 0;
+        }
+        let picks = self.routes.plan(&Need::default());
+        let own = picks.iter().filter(|pick| pick.target < self.own);
+        own.min_by_key(|pick| (pick.standing.class(), pick.target)).map_or(0, |pick| pick.target)
     }
 
     /// The region that was picked.
@@ -148,9 +159,18 @@ impl Routes {
         instruments: &Arc<Instruments>,
     ) -> Self {
         let bias = |name: &Arc<str>| config.prefer.get(name).copied().unwrap_or(1.0);
-        let names: Vec<Arc<str>> = regions.iter().map(|(name, _)| (*name).clone()).collect();
-        let targets: Vec<_> = names.iter().map(|name| (name.clone(), bias(name))).collect();
+        let several = config.nodes.len();
+        // As commands name a region's nodes: `ewr`, `ewr/2`.
+        let label = |(at, (name, _)): (usize, &(&Arc<str>, &String))| match at {
+            0 => (*name).clone(),
+            at if at < several => format!("{name}/{}", at + 1).into(),
+            _ => (*name).clone(),
+        };
+        let names: Vec<Arc<str>> = regions.iter().enumerate().map(label).collect();
+        let biases = regions.iter().map(|(name, _)| bias(name));
+        let targets: Vec<_> = names.iter().cloned().zip(biases).collect();
         let router = Router::new(Settings::default(), &targets, env.monotonic_ms());
+        let router = router.with_alike(several);
         let (env, instruments) = (env.clone(), instruments.clone());
         Self { env, router: Mutex::new(router), names, instruments }
     }

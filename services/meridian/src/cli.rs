@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Routes(RoutesArgs),
     /// Read at a constant rate, and say how long that took from when each read was due
     Load(LoadArgs),
-    /// Stop, drain or start both processes of a region
+    /// Stop, drain or start all processes of a region
     Region(ProcessArgs),
     /// Run a region's node, or stop or start one of the mesh
     Node(NodeArgs),
@@ -110,6 +110,10 @@ pub(crate) struct UpArgs {
     /// The regions, nearest first as seen from the first one
     #[arg(long, value_delimiter = ',', required = true, value_name = "NAME,NAME,…")]
     pub(crate) regions: Vec<String>,
+    /// Nodes in each region, which share its partitions and all serve; more than one needs --kafka,
+    /// as the embedded log lives in one node
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) nodes: usize,
     /// Where the mesh keeps everything.
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
@@ -354,7 +358,7 @@ pub(crate) struct ProcessArgs {
 pub(crate) enum ProcessAction {
     /// Stop it, and do not restart it
     Stop {
-        /// The region's name
+        /// The region's name; of several nodes one by its number, as ewr/2
         region: String,
         /// With SIGKILL, as a crash would
         #[arg(long)]
@@ -365,7 +369,7 @@ pub(crate) enum ProcessAction {
     },
     /// Let everybody go elsewhere, finish what is under way, then stop it
     Drain {
-        /// The region's name
+        /// The region's name; of several nodes one by its number, as ewr/2
         region: String,
         /// Which mesh.
         #[command(flatten)]
@@ -373,7 +377,7 @@ pub(crate) enum ProcessAction {
     },
     /// Bring it back
     Start {
-        /// The region's name
+        /// The region's name; of several nodes one by its number, as ewr/2
         region: String,
         /// Which mesh.
         #[command(flatten)]

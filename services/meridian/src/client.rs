@@ -8,6 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
+use crate::supervisor::{ProcessId, Role};
 
 /// How long a connection may take to come up, ms.
 const CONNECT_MS: u64 = 2_000;
@@ -54,26 +55,31 @@ pub(crate) async fn gateway(mesh: &Mesh, region: &str) -> Result<Gateway> {
 /// # Errors
 /// There is no such region, or none can be reached.
 pub(crate) async fn any_gateway(mesh: &Mesh, region: Option<&str>) -> Result<Gateway> {
-    if let Some(region) = region {
-        return gateway(mesh, region).await;
+    match region {
+        Some(region) => gateway(mesh, region).await,
+        None => first(mesh.regions.keys().map(|region| gateway(mesh, region))).await,
     }
-    let mut last = None;
-    for region in mesh.regions.keys() {
-        match gateway(mesh, region).await {
-            Ok(gateway) => return Ok(gateway),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| CliError::Usage("mesh.json: the mesh has no regions".into())))
 }
 
-/// Connects to a region's node.
+/// Connects to a region's node; to the first that can be reached, if it has several.
 ///
 /// # Errors
 /// There is no such region, or nothing listens.
 pub(crate) async fn node(mesh: &Mesh, region: &str) -> Result<Node> {
-    let url = mesh.region(region)?.node.grpc.clone();
-    let what = format!("the node of {region}");
+    let nodes = mesh.region(region)?.nodes().count();
+    first((1..=nodes).map(|number| nth_node(mesh, region, number))).await
+}
+
+/// Connects to a region's node of this number, from 1.
+///
+/// # Errors
+/// There is no such node, or nothing listens.
+pub(crate) async fn nth_node(mesh: &Mesh, region: &str, number: usize) -> Result<Node> {
+    let id = ProcessId { region: region.to_owned(), role: Role::Node, number };
+    let what = format!("the {id}");
+    let process = mesh.region(region)?.nodes().nth(number - 1);
+    let url = process.ok_or_else(|| CliError::Usage(format!("mesh.json: {what} is not there")))?;
+    let url = url.grpc.clone();
     let client = NodeClient::new(connect(&what, &url).await?);
     let client = client.max_decoding_message_size(MESSAGE_BYTES);
     Ok(At { what, url, client })
@@ -84,10 +90,17 @@ pub(crate) async fn node(mesh: &Mesh, region: &str) -> Result<Node> {
 /// # Errors
 /// None can.
 pub(crate) async fn any_node(mesh: &Mesh) -> Result<Node> {
+    first(mesh.regions.keys().map(|region| node(mesh, region))).await
+}
+
+/// The first that can be reached; else why the last one cannot.
+async fn first<C>(
+    connections: impl Iterator<Item = impl Future<Output = Result<At<C>>>>,
+) -> Result<At<C>> {
     let mut last = None;
-    for region in mesh.regions.keys() {
-        match node(mesh, region).await {
-            Ok(node) => return Ok(node),
+    for connection in connections {
+        match connection.await {
+            Ok(connected) => return Ok(connected),
             Err(error) => last = Some(error),
         }
     }

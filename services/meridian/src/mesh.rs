@@ -34,7 +34,11 @@ pub(crate) struct Supervisor {
 /// The processes of a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Region {
+    /// The first of its nodes.
     pub(crate) node: NodeProcess,
+    /// Those after it, in order: `node-2` and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_nodes: Vec<NodeProcess>,
     pub(crate) gateway: GatewayProcess,
     /// None if the log is embedded in the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,11 +90,25 @@ pub(crate) struct GatewayProcess {
 }
 
 impl Region {
+    /// Its nodes, the first one first.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &NodeProcess> {
+        std::iter::once(&self.node).chain(&self.other_nodes)
+    }
+
+    /// The node of this number, from 1.
+    pub(crate) fn node_mut(&mut self, number: usize) -> Option<&mut NodeProcess> {
+        match number {
+            1 => Some(&mut self.node),
+            _ => self.other_nodes.get_mut(number.checked_sub(2)?),
+        }
+    }
+
     /// Its processes that run.
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
         let own = self.kafka.as_ref().and_then(|kafka| kafka.own.as_ref());
         let own = own.map_or([None, None], |own| [own.broker, own.mirror_maker]);
-        [self.node.pid, self.gateway.pid].into_iter().chain(own).flatten()
+        let nodes = self.nodes().map(|node| node.pid);
+        nodes.chain([self.gateway.pid]).chain(own).flatten()
     }
 }
 
@@ -148,6 +166,13 @@ impl Mesh {
         write().map_err(CliError::file("write", &path))
     }
 
+    /// Every node: its region, its number there, and it.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&str, usize, &NodeProcess)> {
+        self.regions.iter().flat_map(|(name, region)| {
+            (1..).zip(region.nodes()).map(move |(number, node)| (name.as_str(), number, node))
+        })
+    }
+
     /// The region of that name.
     ///
     /// # Errors
@@ -192,6 +217,7 @@ mod tests {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let region = |n: u16| Region {
             node: NodeProcess { pid: Some(7), grpc: url(n) },
+            other_nodes: Vec::new(),
             gateway: GatewayProcess {
                 pid: None,
                 http: url(n + 2),

@@ -44,10 +44,22 @@ impl Role {
 pub(crate) struct ProcessId {
     pub(crate) region: String,
     pub(crate) role: Role,
+    /// From 1: which of those that the region has of this role.
+    pub(crate) number: usize,
+}
+
+impl ProcessId {
+    /// As files name it: `node`, `node-2`.
+    pub(crate) fn name(&self) -> String {
+        match self.number {
+            1 => self.role.name().to_owned(),
+            number => format!("{}-{number}", self.role.name()),
+        }
+    }
 }
 
 impl std::fmt::Display for ProcessId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", self.role.name(), self.region)
+        write!(f, "{} of {}", self.name(), self.region)
     }
 }

@@ -61,6 +61,14 @@ impl Positions {
         self.next.get(partition).copied().unwrap_or(0) >= end
     }
 
+    /// Whether it is known how far the topic must be read, and it has been.
+    #[must_use]
+    pub fn caught_up_in(&self, topic: &str) -> bool {
+        let mut goals = self.goals.iter().filter(|(partition, _)| *partition.topic == *topic);
+        goals.clone().next().is_some()
+            && goals.all(|(partition, end)| self.reached(partition, *end))
+    }
+
     /// Whether every goal has been reached.
     #[must_use]
     pub fn caught_up(&self) -> bool {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use api::node::v1::{Health, Position};
 use api::v1::{FoldCounts, MirrorStatus, OriginInfo, OriginStatus, StatusResponse};
 use backbone::Partition;
-use catalog::{Catalog, Plan};
+use catalog::{Catalog, Plan, Source};
 use lattice::{Digest, Origin, PlanHash, Region};
 use store::{State, Store};
 
 use crate::core::Core;
 use crate::origins::{self, Standing};
 use crate::shared::Shared;
+use crate::topics;
 
 /// Why the node is not ready; `None`: it is.
 #[must_use]
@@ -27,12 +28,29 @@ pub fn not_ready(shared: &Shared) -> Option<String> {
     if let Some((partition, reason)) = stuck {
         return Some(format!("{partition}: {reason}"));
     }
-    let idle = sources.iter().find(|source| !folds.keys().any(|p| p.topic == source.topic));
+    let claimed = |source: &Source| folds.keys().any(|p| p.topic == source.topic);
+    let idle = sources.iter().find(|source| !claimed(source) && !folded_elsewhere(shared, source));
     if let Some(source) = idle {
         return Some(format!("{} is not claimed yet", source.topic));
     }
     let behind = !shared.positions.lock().caught_up();
     behind.then(|| "still reading deltas up to where they were at the start".into())
+}
+
+/// Whether another node of this region folds the source: of several, one may have no partition. Its
+/// deltas are read up to where they were at the start, and what they say is fresh.
+fn folded_elsewhere(shared: &Shared, source: &Source) -> bool {
+    let Some(store) = shared.store() else { return false };
+    if !shared.positions.lock().caught_up_in(&topics::deltas(&source.name)) {
+        return false;
+    }
+    let (catalog, now_ms) = (shared.catalog_now(), shared.env.now_ms());
+    let of_source = |plan| catalog.plan(plan).is_some_and(|p| p.source.name == source.name);
+    let mut own = all_states(store)
+        .into_iter()
+        .filter(|((origin, plan), _)| origin.region == shared.identity.region && of_source(*plan));
+    let fresh = |s: &Summary| origins::age_ms(now_ms, s.complete_to_ms) <= api::STALE_MS;
+    own.any(|(_, summary)| fresh(&summary))
 }
 
 /// What a gateway needs in order to choose.

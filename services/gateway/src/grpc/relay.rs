@@ -108,10 +108,16 @@ impl Node for Relay {
         _: Request<node::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let door = self.door.clone();
-        let (health, ends) = (door.regions.own().watch(), door.draining.subscribe());
+        let ends = door.draining.subscribe();
         let told = futures::stream::unfold(
-            (door, health, ends, true),
-            async |(door, mut health, mut ends, first)| {
+            (door, None, ends),
+            async |(door, heard, mut ends): (Arc<Door>, Option<(usize, _)>, _)| {
+                let own = door.regions.own_target();
+                let (first, mut health) = match heard {
+                    Some((of, health)) if of == own => (false, health),
+                    // From another node than before, if the region has several.
+                    _ => (true, door.regions.at(own).watch()),
+                };
                 if !first {
                     let news = select(Box::pin(health.changed()), Box::pin(ends.changed()));
                     // An error is the gateway's end: it closes the stream by itself.
@@ -123,7 +129,7 @@ impl Node for Relay {
                 }
                 let said = said(&door, health.borrow_and_update().as_deref());
                 ends.mark_unchanged();
-                Some((Ok(said), (door, health, ends, false)))
+                Some((Ok(said), (door, Some((own, health)), ends)))
             },
         );
         Ok(Response::new(Box::pin(told)))

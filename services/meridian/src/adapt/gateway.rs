@@ -19,7 +19,8 @@ struct Settings<'a> {
     http: SocketAddr,
     grpc: SocketAddr,
     metrics: SocketAddr,
-    node: &'a str,
+    /// Its region's.
+    node: Vec<&'a str>,
     /// The other regions' gateways, in the order to ask them.
     peers: IndexMap<&'a str, &'a str>,
 }
@@ -38,7 +39,7 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
         http: socket(&own.gateway.http)?,
         grpc: socket(&own.gateway.grpc)?,
         metrics: socket(&own.gateway.metrics)?,
-        node: &own.node.grpc,
+        node: own.nodes().map(|node| node.grpc.as_str()).collect(),
         peers: ring.map(|(name, peer)| (name.as_str(), peer.gateway.grpc.as_str())).collect(),
     };
     serde_saphyr::to_string(&settings).map_err(|e| CliError::Usage(format!("gateway.yaml: {e}")))

@@ -9,14 +9,17 @@ use clock::Env;
 use crate::cli::NodeArgs;
 use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
-use crate::supervisor::socket;
+use crate::supervisor::{ProcessId, socket};
 
-/// The YAML of a region's node.
+/// The YAML of a node, which keeps its data in `data`.
 ///
 /// # Errors
 /// `mesh.json` was edited into something else.
-pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String> {
+pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<String> {
+    let region = id.region.as_str();
     let own = mesh.region(region)?;
+    let process = own.nodes().nth(id.number - 1);
+    let process = process.ok_or_else(|| CliError::Usage(format!("mesh.json: there is no {id}")))?;
     let others = || mesh.regions.iter().filter(|(name, _)| *name != region);
     let embedded = others().filter(|_| own.kafka.is_none());
     let own_mirror = own.kafka.as_ref().is_some_and(|kafka| kafka.own_mirror);
@@ -30,8 +33,8 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, region: &str) -> Result<String>
         mesh: mesh.mesh.as_str().into(),
         region: region.into(),
         regions: mesh.regions.keys().map(|name| name.as_str().into()).collect(),
-        data: data.join(region).join("node"),
-        grpc: socket(&own.node.grpc)?,
+        data: data.to_owned(),
+        grpc: socket(&process.grpc)?,
         peers,
         kafka_peers: clusters.collect(),
         kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),

@@ -64,8 +64,8 @@ pub(super) async fn define(
     let failed = node.failed();
     let defined = node.client.define(request(DefineRequest { entries })).await.map_err(failed)?;
     let generation = defined.into_inner().generation;
-    for region in mesh.regions.keys() {
-        let learned = until_known(mesh, region, generation, env);
+    for (region, number, _) in mesh.nodes() {
+        let learned = until_known(mesh, region, number, generation, env);
         let late = |_| CliError::TooLate {
             what: format!("{region} does not have the new catalog"),
             seconds: EVERYWHERE_MS / 1_000,
@@ -78,9 +78,15 @@ pub(super) async fn define(
     Ok(())
 }
 
-async fn until_known(mesh: &Mesh, region: &str, generation: u64, env: &Arc<dyn Env>) {
+async fn until_known(
+    mesh: &Mesh,
+    region: &str,
+    number: usize,
+    generation: u64,
+    env: &Arc<dyn Env>,
+) {
     loop {
-        if let Ok(mut node) = client::node(mesh, region).await {
+        if let Ok(mut node) = client::nth_node(mesh, region, number).await {
             let status = node.client.status(request(StatusRequest {})).await;
             if status.is_ok_and(|s| s.into_inner().generation >= generation) {
                 return;

@@ -4,7 +4,7 @@ use crate::cli::{MeshArgs, ProcessAction};
 use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
 use crate::out;
-use crate::supervisor::{Request, Role, Verb, ask};
+use crate::supervisor::{ProcessId, Request, Role, Verb, ask};
 
 /// Stops or starts one process of a region, or both.
 ///
@@ -19,11 +19,27 @@ pub(super) async fn run(action: &ProcessAction, role: Option<Role>) -> Result<()
         ProcessAction::Start { region, mesh } => (Verb::Start, region, mesh, "started"),
     };
     let running = Mesh::running(&mesh.data)?;
+    let (region, number) = which(region, role)?;
     running.region(region)?;
-    tell(&running, Request { verb, region: Some(region.clone()), role }).await?;
-    let what = role.map_or("all processes", Role::name);
+    tell(&running, Request { verb, region: Some(region.to_owned()), role, number }).await?;
+    let what = match (role, number) {
+        (None, _) => "all processes".to_owned(),
+        (Some(role), None) => role.name().to_owned(),
+        (Some(role), Some(number)) => ProcessId { region: String::new(), role, number }.name(),
+    };
     out::line(format!("{what} of {region}: {done}"));
     Ok(())
+}
+
+/// `ewr`, or of its nodes only the second: `ewr/2`.
+fn which(text: &str, role: Option<Role>) -> Result<(&str, Option<usize>)> {
+    let Some((region, number)) = text.split_once('/') else { return Ok((text, None)) };
+    let wrong = || {
+        let message = format!("'{text}': only a node has a number, from 1, as `node stop ewr/2`");
+        CliError::Usage(message)
+    };
+    let number = number.parse().ok().filter(|number| *number > 0 && role == Some(Role::Node));
+    Ok((region, Some(number.ok_or_else(wrong)?)))
 }
 
 /// Stops the mesh.
@@ -32,7 +48,7 @@ pub(super) async fn run(action: &ProcessAction, role: Option<Role>) -> Result<()
 /// No mesh runs.
 pub(super) async fn down(args: &MeshArgs) -> Result<()> {
     let running = Mesh::running(&args.data)?;
-    tell(&running, Request { verb: Verb::Down, region: None, role: None }).await?;
+    tell(&running, Request { verb: Verb::Down, region: None, role: None, number: None }).await?;
     out::line(format!("the mesh in {} is down", args.data.display()));
     Ok(())
 }
@@ -45,5 +61,20 @@ pub(super) async fn tell(mesh: &Mesh, request: Request) -> Result<()> {
     match &mesh.supervisor {
         Some(supervisor) => ask(supervisor, &request).await,
         None => Err(CliError::Usage("mesh.json: the mesh is down".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_several_nodes_is_named_by_its_number() {
+        let node = Some(Role::Node);
+        assert_eq!(which("ewr", node).unwrap(), ("ewr", None));
+        assert_eq!(which("ewr/2", node).unwrap(), ("ewr", Some(2)));
+        for (text, role) in [("ewr/0", node), ("ewr/x", node), ("ewr/2", None)] {
+            assert!(which(text, role).unwrap_err().to_string().contains("ewr/2"));
+        }
     }
 }

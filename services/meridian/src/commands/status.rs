@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use api::v1::{OriginStatus, StatusRequest, StatusResponse};
+use api::v1::{FoldCounts, OriginStatus, StatusRequest, StatusResponse};
 use serde_json::{Value as Json, json};
 
 use crate::cli::StatusArgs;
 use crate::client::{self, request};
 use crate::error::Result;
-use crate::mesh::{Mesh, Region};
+use crate::mesh::Mesh;
 use crate::{out, value};
 
-/// What each region says, or why it does not.
+/// What each node says, or why it does not. Named by its region, a second one with its number, as
+/// commands name it: `ewr`, `ewr/2`.
 pub(super) type Answers = Vec<(String, Result<StatusResponse>)>;
 
-/// Asks every region's node and prints.
+/// Asks every node and prints.
 ///
 /// # Errors
 /// No mesh runs here.
@@ -29,21 +30,21 @@ pub(super) async fn run(args: &StatusArgs) -> Result<()> {
     Ok(())
 }
 
-/// Asks every region's node.
+/// Asks every node.
 pub(super) async fn ask_all(mesh: &Mesh) -> Answers {
     let mut answers = Vec::new();
-    for region in mesh.regions.keys() {
-        answers.push((region.clone(), of_node(mesh, region).await));
+    for (region, number, _) in mesh.nodes() {
+        answers.push((seat(region, number), of_node(mesh, region, number).await));
     }
     answers
 }
 
-/// What a region's node says.
-///
-/// # Errors
-/// It cannot be reached.
-pub(super) async fn of_node(mesh: &Mesh, region: &str) -> Result<StatusResponse> {
-    let mut node = client::node(mesh, region).await?;
+fn seat(region: &str, number: usize) -> String {
+    if number == 1 { region.to_owned() } else { format!("{region}/{number}") }
+}
+
+async fn of_node(mesh: &Mesh, region: &str, number: usize) -> Result<StatusResponse> {
+    let mut node = client::nth_node(mesh, region, number).await?;
     let failed = node.failed();
     Ok(node.client.status(request(StatusRequest {})).await.map_err(failed)?.into_inner())
 }
@@ -99,9 +100,11 @@ fn print(mesh: &Mesh, answers: &Answers) {
     let head = ["region", "node", "gateway", "ready", "catalog", "panes", "digest"];
     let mut table = out::table(head);
     out::right(&mut table, &[5]);
-    for (region, answer) in answers {
-        let Some(processes) = mesh.regions.get(region) else { continue };
-        let [node, gateway] = pids(processes);
+    let nodes = mesh
+        .regions
+        .values()
+        .flat_map(|region| region.nodes().map(|node| [node.pid, region.gateway.pid].map(pid)));
+    for ((seat, answer), [node, gateway]) in answers.iter().zip(nodes) {
         let row = match answer {
             Ok(s) => [
                 if s.ready { "yes".into() } else { "no".into() },
@@ -111,7 +114,7 @@ fn print(mesh: &Mesh, answers: &Answers) {
             ],
             Err(_) => ["no answer".into(), "–".into(), "–".into(), "–".into()],
         };
-        table.add_row([region.clone(), node, gateway].into_iter().chain(row));
+        table.add_row([seat.clone(), node, gateway].into_iter().chain(row));
     }
     out::line(table.to_string());
     out::line("");
@@ -164,9 +167,8 @@ fn print_origins(answers: &Answers) {
     out::line(table.to_string());
 }
 
-fn pids(region: &Region) -> [String; 2] {
-    [region.node.pid, region.gateway.pid]
-        .map(|pid| pid.map_or_else(|| "stopped".into(), |pid| pid.to_string()))
+fn pid(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "stopped".into(), |pid| pid.to_string())
 }
 
 /// Enough of a digest to compare by eye.
@@ -176,30 +178,60 @@ pub(super) fn short(digest: &str) -> String {
 
 fn as_json(mesh: &Mesh, answers: &Answers) -> Json {
     let mut regions = serde_json::Map::new();
-    for (region, answer) in answers {
-        let mut of = match answer {
-            Ok(status) => region_json(status),
-            Err(error) => json!({ "error": error.to_string() }),
-        };
-        of["processes"] = mesh.regions.get(region).map_or(Json::Null, |r| json!(r));
+    let mut answers_left = answers.iter().map(|(_, answer)| answer);
+    for (region, processes) in &mesh.regions {
+        let of_region: Vec<_> = answers_left.by_ref().take(processes.nodes().count()).collect();
+        let mut of = region_json(&of_region);
+        of["processes"] = json!(processes);
         regions.insert(region.clone(), of);
     }
     let why = disagreement(answers);
     json!({ "equal": why.is_none(), "why_not": why, "regions": regions })
 }
 
-fn region_json(status: &StatusResponse) -> Json {
-    let folded: BTreeMap<_, _> = status.folded.iter().collect();
-    let folded: serde_json::Map<String, Json> = folded
-        .into_iter()
-        .map(|(source, n)| {
-            let counts = json!({
-                "folded": n.folded, "skipped": n.skipped, "repeated": n.repeated,
-                "dead_lettered": n.dead_lettered, "late": n.late,
-            });
-            (source.clone(), counts)
+/// A region by the first of its nodes that answers, and each node by itself where there are several.
+fn region_json(nodes: &[&Result<StatusResponse>]) -> Json {
+    let each = || {
+        nodes.iter().map(|answer| match answer {
+            Ok(status) => node_json(status),
+            Err(error) => json!({ "error": error.to_string() }),
         })
-        .collect();
+    };
+    let there = nodes.iter().position(|answer| answer.is_ok());
+    let mut of = each().nth(there.unwrap_or(0)).unwrap_or_default();
+    if nodes.len() > 1 {
+        of["nodes"] = each().collect();
+    }
+    if there.is_some() {
+        let answered = || nodes.iter().filter_map(|answer| answer.as_ref().ok());
+        of["ready"] = nodes.iter().all(|a| a.as_ref().is_ok_and(|s| s.ready)).into();
+        of["folded"] = folded_json(answered());
+    }
+    of
+}
+
+/// By source, what the folds of these nodes did.
+fn folded_json<'a>(nodes: impl Iterator<Item = &'a StatusResponse>) -> Json {
+    let mut folded: BTreeMap<&String, FoldCounts> = BTreeMap::new();
+    for (source, n) in nodes.flat_map(|status| &status.folded) {
+        let sum = folded.entry(source).or_default();
+        sum.folded += n.folded;
+        sum.skipped += n.skipped;
+        sum.repeated += n.repeated;
+        sum.dead_lettered += n.dead_lettered;
+        sum.late += n.late;
+    }
+    let counts = |(source, n): (&String, FoldCounts)| {
+        let counts = json!({
+            "folded": n.folded, "skipped": n.skipped, "repeated": n.repeated,
+            "dead_lettered": n.dead_lettered, "late": n.late,
+        });
+        (source.clone(), counts)
+    };
+    folded.into_iter().map(counts).collect()
+}
+
+fn node_json(status: &StatusResponse) -> Json {
     let mirrors: Vec<Json> = status
         .mirrors
         .iter()
@@ -212,7 +244,7 @@ fn region_json(status: &StatusResponse) -> Json {
         "panes": status.panes,
         "digest": status.digest,
         "warnings": status.warnings,
-        "folded": folded,
+        "folded": folded_json(std::iter::once(status)),
         "mirrors": mirrors,
         "origins": status.origins.iter().map(origin_json).collect::<Vec<_>>(),
     })

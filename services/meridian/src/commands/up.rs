@@ -27,7 +27,7 @@ const LEFTOVERS_MS: u64 = 15_000;
 /// How often processes are asked, ms.
 const ASK_MS: u64 = 50;
 
-/// Starts two processes per region, applies the catalog, supervises.
+/// Starts the processes of every region, applies the catalog, supervises.
 ///
 /// # Errors
 /// The catalog, the directory, a port; a process that does not come up.
@@ -49,6 +49,7 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
         mesh: definitions.project()?,
         catalog: args.catalog.canonicalize().map_err(CliError::file("find", &args.catalog))?,
         regions: args.regions.clone(),
+        nodes: args.nodes,
         data: data.clone(),
         base_port: args.base_port,
         kafka,
@@ -202,7 +203,9 @@ fn announce(args: &UpArgs, mesh: &Mesh) {
     let mut table = out::table(["region", "HTTP (Feast)", "gRPC", "metrics", "node"]);
     for (name, region) in &mesh.regions {
         let gateway = &region.gateway;
-        table.add_row([name, &gateway.http, &gateway.grpc, &gateway.metrics, &region.node.grpc]);
+        let nodes: Vec<&str> = region.nodes().map(|node| node.grpc.as_str()).collect();
+        let nodes = nodes.join("\n");
+        table.add_row([name, &gateway.http, &gateway.grpc, &gateway.metrics, &nodes]);
     }
     out::line(table.to_string());
     let data = args.mesh.data.display();

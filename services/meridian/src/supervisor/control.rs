@@ -19,9 +19,12 @@ pub(crate) struct Request {
     /// All regions if absent.
     #[serde(default)]
     pub(crate) region: Option<String>,
-    /// Both processes if absent.
+    /// All its processes if absent.
     #[serde(default)]
     pub(crate) role: Option<Role>,
+    /// All of that role if absent; see [`super::ProcessId`].
+    #[serde(default)]
+    pub(crate) number: Option<usize>,
 }
 
 /// What is to be done.

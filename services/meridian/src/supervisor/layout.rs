@@ -18,6 +18,8 @@ use crate::mesh::{GatewayProcess, KafkaCluster, Mesh, NodeProcess, OwnKafka, Reg
 const REGION_BYTES: usize = 32;
 /// Most regions on one machine.
 const REGIONS: usize = 16;
+/// Most nodes in a region on one machine.
+const NODES: usize = 8;
 /// Picked ports lie this far above the first gateway's, below those the system gives to clients.
 const PICK_ABOVE: u16 = 1_000;
 /// Without a base they lie here or up to [`PICKS`] above, also below those: a client that looks for
@@ -32,6 +34,8 @@ pub(crate) struct Layout {
     pub(crate) mesh: String,
     pub(crate) catalog: PathBuf,
     pub(crate) regions: Vec<String>,
+    /// How many each region has.
+    pub(crate) nodes: usize,
     pub(crate) data: PathBuf,
     pub(crate) base_port: u16,
     pub(crate) kafka: Kafka,
@@ -60,6 +64,7 @@ impl Layout {
     /// Names that cannot be regions; a directory of another mesh; a port in use.
     pub(crate) fn settle(&self, before: Option<&Mesh>) -> Result<Mesh> {
         check_regions(&self.regions)?;
+        self.check_nodes()?;
         if let Some(before) = before {
             self.check_same(before)?;
         }
@@ -69,8 +74,13 @@ impl Layout {
             let before = before.and_then(|m| m.regions.get(name));
             let http = self.http_port(index, name, before, &mut ports)?;
             let mut keep = |url: Option<&String>| ports.keep(url).map(local_url);
+            let mut node = |at: usize| -> Result<NodeProcess> {
+                let before = before.and_then(|region| region.nodes().nth(at));
+                Ok(NodeProcess { pid: None, grpc: keep(before.map(|node| &node.grpc))? })
+            };
             let region = Region {
-                node: NodeProcess { pid: None, grpc: keep(before.map(|r| &r.node.grpc))? },
+                node: node(0)?,
+                other_nodes: (1..self.nodes).map(node).collect::<Result<_>>()?,
                 gateway: GatewayProcess {
                     pid: None,
                     http: local_url(http),
@@ -128,6 +138,17 @@ impl Layout {
         Ok(Some(KafkaCluster { bootstrap, own_mirror: self.own_mirror, own: Some(own) }))
     }
 
+    fn check_nodes(&self) -> Result<()> {
+        let refuse = |why: String| Err(CliError::Usage(format!("--nodes: {why}")));
+        if self.nodes > 1 && self.kafka == Kafka::None {
+            return refuse("the embedded log lives in one node; several need --kafka".into());
+        }
+        if !(1..=NODES).contains(&self.nodes) {
+            return refuse(format!("a region on one machine has 1 to {NODES} nodes"));
+        }
+        Ok(())
+    }
+
     fn check_same(&self, before: &Mesh) -> Result<()> {
         let other = |what| Err(CliError::OtherMesh { data: self.data.clone(), what });
         if before.mesh != self.mesh {
@@ -165,28 +186,32 @@ pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe
     for (region, processes) in &mesh.regions {
         let dir = data.join(region);
         std::fs::create_dir_all(&dir).map_err(CliError::file("make", &dir))?;
-        for role in roles(processes) {
+        for (role, number) in roles(processes) {
+            let id = ProcessId { region: region.clone(), role, number };
+            let name = id.name();
             let yaml = match role {
                 Role::Broker => adapt::kafka::broker_settings(&dir, processes)?,
                 Role::MirrorMaker => adapt::kafka::mirror_maker_settings(&dir, mesh, region)?,
-                Role::Node => adapt::node::settings(data, mesh, region)?,
+                Role::Node => adapt::node::settings(&dir.join(&name), mesh, &id)?,
                 Role::Gateway => adapt::gateway::settings(mesh, region)?,
             };
-            let config = dir.join(format!("{}.yaml", role.name()));
+            let config = dir.join(format!("{name}.yaml"));
             std::fs::write(&config, yaml).map_err(CliError::file("write", &config))?;
-            let log = dir.join(format!("{}.log", role.name()));
-            let id = ProcessId { region: region.clone(), role };
+            let log = dir.join(format!("{name}.log"));
             recipes.push((id, Recipe { command: role.name(), config, log }));
         }
     }
     Ok(recipes)
 }
 
-fn roles(processes: &Region) -> impl Iterator<Item = Role> {
+/// What a region runs, each with its number.
+fn roles(processes: &Region) -> impl Iterator<Item = (Role, usize)> {
     let own = processes.kafka.as_ref().filter(|kafka| kafka.own.is_some());
     let broker = own.map(|_| Role::Broker);
     let mirror_maker = own.filter(|kafka| !kafka.own_mirror).map(|_| Role::MirrorMaker);
-    broker.into_iter().chain(mirror_maker).chain([Role::Node, Role::Gateway])
+    let single = broker.into_iter().chain(mirror_maker).chain([Role::Gateway]);
+    let nodes = (1..=processes.nodes().count()).map(|number| (Role::Node, number));
+    single.map(|role| (role, 1)).chain(nodes)
 }
 
 fn check_regions(regions: &[String]) -> Result<()> {
@@ -284,6 +309,7 @@ mod tests {
             mesh: "nyc".into(),
             catalog: "c".into(),
             regions: vec!["ewr".into(), "jfk".into()],
+            nodes: 1,
             data: "d".into(),
             base_port: 0,
             kafka: Kafka::None,
@@ -312,6 +338,30 @@ mod tests {
         distinct.dedup();
         assert_eq!(distinct.len(), 8);
         assert_eq!(all(&layout().settle(Some(&mesh)).unwrap()), all(&mesh));
+    }
+
+    #[test]
+    fn several_nodes_have_a_number_each_and_need_kafka() {
+        let clusters = [("ewr", "h:1"), ("jfk", "h:2")];
+        let clusters = clusters.map(|(region, at)| (region.to_owned(), at.to_owned()));
+        let several = Layout { nodes: 3, kafka: Kafka::Existing(clusters.into()), ..layout() };
+        let mesh = several.settle(None).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let recipes = furnish(dir.path(), &mesh).unwrap();
+        let of_ewr = recipes.iter().filter(|(id, _)| id.region == "ewr");
+        let names: Vec<String> = of_ewr.map(|(id, _)| id.name()).collect();
+        assert_eq!(names, ["gateway", "node", "node-2", "node-3"]);
+        let gateway = std::fs::read_to_string(dir.path().join("ewr/gateway.yaml")).unwrap();
+        assert!(mesh.regions["ewr"].nodes().all(|node| gateway.contains(&node.grpc)), "{gateway}");
+        let third = std::fs::read_to_string(dir.path().join("ewr/node-3.yaml")).unwrap();
+        assert!(third.contains("ewr/node-3"), "{third}");
+        for (layout, why) in [
+            (Layout { nodes: 2, ..layout() }, "--kafka"),
+            (Layout { nodes: 0, ..layout() }, "1 to"),
+            (Layout { nodes: 9, ..several }, "1 to"),
+        ] {
+            assert!(message(layout.settle(None)).contains(why));
+        }
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Loop {
         let (asked, mut requests) = mpsc::channel(QUEUE);
         let env = self.env.clone();
         let _serving = env.spawn("control", Box::pin(control::serve(listener, asked)));
-        for id in self.ids(None, None) {
+        for id in self.all() {
             self.step(&id, Event::Start);
         }
         let mut failure = None;
@@ -138,7 +138,7 @@ impl Loop {
                 Some(Input::Exited(id)) => failure = self.exited(&id).or(failure),
                 Some(Input::Ready) => self.became_ready(),
                 Some(Input::Shutdown { kill }) => self.stop_all(kill),
-                None => self.ids(None, None).iter().for_each(|id| self.step(id, Event::Tick)),
+                None => self.all().iter().for_each(|id| self.step(id, Event::Tick)),
             }
         }
         self.mesh.supervisor = None;
@@ -150,9 +150,15 @@ impl Loop {
         failure.map_or(Ok(()), Err)
     }
 
-    fn ids(&self, region: Option<&str>, role: Option<Role>) -> Vec<ProcessId> {
+    fn all(&self) -> Vec<ProcessId> {
+        self.processes.keys().cloned().collect()
+    }
+
+    fn meant(&self, request: &Request) -> Vec<ProcessId> {
         let wanted = |id: &&ProcessId| {
-            region.is_none_or(|r| r == id.region) && role.is_none_or(|r| r == id.role)
+            request.region.as_ref().is_none_or(|region| *region == id.region)
+                && request.role.is_none_or(|role| role == id.role)
+                && request.number.is_none_or(|number| number == id.number)
         };
         self.processes.keys().filter(wanted).cloned().collect()
     }
@@ -217,10 +223,10 @@ impl Loop {
             Verb::Stop => (Event::Stop { kill: false }, Keeper::is_stopped),
             Verb::Kill => (Event::Stop { kill: true }, Keeper::is_stopped),
         };
-        let of = self.ids(request.region.as_deref(), request.role);
+        let of = self.meant(request);
         if of.is_empty() {
-            let known: Vec<&str> = self.mesh.regions.keys().map(String::as_str).collect();
-            let error = format!("no such region: this mesh has {}", known.join(", "));
+            let known: Vec<String> = self.processes.keys().map(ProcessId::to_string).collect();
+            let error = format!("no such process: this mesh has the {}", known.join(", "));
             let _gone = reply.send(Reply { error: Some(error) });
             return;
         }
@@ -240,7 +246,7 @@ impl Loop {
 
     fn stop_all(&mut self, kill: bool) {
         self.stopping = true;
-        self.ids(None, None).iter().for_each(|id| self.step(id, Event::Stop { kill }));
+        self.all().iter().for_each(|id| self.step(id, Event::Stop { kill }));
     }
 
     fn became_ready(&mut self) {
@@ -254,7 +260,7 @@ impl Loop {
         let pid = self.processes.get(id).and_then(|p| p.running.as_ref()?.pid);
         let Some(region) = self.mesh.regions.get_mut(&id.region) else { return };
         match id.role {
-            Role::Node => region.node.pid = pid,
+            Role::Node => region.node_mut(id.number).into_iter().for_each(|node| node.pid = pid),
             Role::Gateway => region.gateway.pid = pid,
             Role::Broker | Role::MirrorMaker => {
                 let own = region.kafka.as_mut().and_then(|kafka| kafka.own.as_mut());

@@ -107,5 +107,5 @@ async fn start_again(mesh: &Mesh, env: &Arc<dyn Env>) -> Result<()> {
 
 async fn order(mesh: &Mesh, verb: Verb) -> Result<()> {
     let (region, role) = (Some(LOST.to_owned()), Some(Role::Node));
-    tell(mesh, Request { verb, region, role }).await
+    tell(mesh, Request { verb, region, role, number: None }).await
 }

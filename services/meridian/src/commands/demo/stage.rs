@@ -99,7 +99,7 @@ impl Stage {
             out::line(format!("the mesh is kept; stop it with `meridian down --data {data}`"));
             return;
         }
-        let down = Request { verb: Verb::Down, region: None, role: None };
+        let down = Request { verb: Verb::Down, region: None, role: None, number: None };
         if let Ok(mesh) = self.mesh()
             && let Err(error) = tell(&mesh, down).await
         {
