@@ -64,6 +64,17 @@ fn base_port() -> u16 {
     panic!("no three neighbouring ports are free");
 }
 
+/// The departures catalog with a text replaced, in a directory of its own.
+fn write_catalog(dir: &Path, old: &str, new: &str) -> PathBuf {
+    let file = root().join("examples/departures/catalog/departures.yaml");
+    let text = std::fs::read_to_string(file).expect("the example");
+    assert!(text.contains(old), "the example has no '{old}'");
+    let catalog = dir.join("catalog");
+    std::fs::create_dir_all(&catalog).expect("a directory");
+    std::fs::write(catalog.join("departures.yaml"), text.replacen(old, new, 1)).expect("a file");
+    catalog
+}
+
 impl Mesh {
     /// Starts a mesh with the departures catalog and waits until every region is ready.
     #[must_use]
@@ -221,6 +232,20 @@ impl Mesh {
             self.logs()
         );
         out.into_owned()
+    }
+
+    /// Runs a command line that must be refused; what it says.
+    #[must_use]
+    pub fn refused(&self, args: &[&str]) -> String {
+        let output = meridian(&self.data(), args).output().expect("meridian runs");
+        assert!(!output.status.success(), "meridian {args:?} was to be refused");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Writes the departures catalog, with this text of it replaced; where to.
+    #[must_use]
+    pub fn catalog_with(&self, old: &str, new: &str) -> String {
+        write_catalog(self.dir.path(), old, new).to_str().expect("a path").to_owned()
     }
 
     /// Starts a command line in the background.

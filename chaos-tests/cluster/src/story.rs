@@ -88,6 +88,11 @@ pub fn kills_change_no_value(
     println!("{compared} values compared after {kills} kills");
 }
 
+/// A month of flights, each in its region.
+pub fn replay(mesh: &Mesh) {
+    ingest(mesh, &REGIONS.map(|region| (region, lines(region))).into());
+}
+
 fn ingest(mesh: &Mesh, lines: &BTreeMap<&str, Vec<String>>) {
     let dir = tempfile::tempdir().expect("a directory");
     let children: Vec<_> = lines

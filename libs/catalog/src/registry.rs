@@ -103,6 +103,13 @@ impl Catalog {
         &self.index().views
     }
 
+    /// The regions where any version of a view is active.
+    #[must_use]
+    pub fn regions(&self, view: &str) -> BTreeSet<Region> {
+        let versions = self.index().views.get(view).into_iter().flatten();
+        versions.flat_map(|version| version.regions.keys().cloned()).collect()
+    }
+
     /// Per region, the plan that is active there for a version of a view.
     #[must_use]
     pub fn active(&self, view: &str, version: u32) -> BTreeMap<Region, Arc<Plan>> {

@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Plan(CatalogArgs),
     /// Apply a catalog to the running mesh
     Apply(CatalogArgs),
-    /// Retire a version of a feature view in all regions
+    /// Retire a version of a feature view
     Retire(RetireArgs),
     /// Run a mesh on this machine: a node and a gateway process per region, and Kafka if wanted
     Up(UpArgs),
@@ -85,6 +85,9 @@ pub(crate) struct CatalogArgs {
     /// The catalog: a directory of YAML files
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
+    /// Activate views in this region only; may be repeated; all regions if absent
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Vec<String>,
     /// Which mesh is compared with, or changed.
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
@@ -96,6 +99,9 @@ pub(crate) struct RetireArgs {
     /// The view and version, as `card_velocity@v2`
     #[arg(value_name = "VIEW@vN")]
     pub(crate) view: String,
+    /// In this region only; may be repeated; all regions if absent
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Vec<String>,
     /// Whose.
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,

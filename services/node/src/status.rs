@@ -89,28 +89,33 @@ fn frontiers(store: &Store) -> Vec<Position> {
     next.into_iter().map(position).collect()
 }
 
-/// Views whose plan has caught up, in every origin of every region where it is active.
+/// Views whose plan has caught up, in every origin of every region where any version of the view is
+/// active: one that is rolled out region by region is not read for want of another before it is
+/// everywhere, and one that is retired so is not any more from the first region on.
 fn covered(shared: &Shared, store: &Store) -> Vec<String> {
     let (catalog, states) = (shared.catalog_now(), all_states(store));
     let mut covered = Vec::new();
     for (view, version, active) in versions(&catalog) {
-        let complete = active.iter().all(|(region, plan)| {
-            let mut own =
-                states.iter().filter(|((o, p), _)| o.region == *region && *p == plan.hash);
-            let origins: BTreeSet<_> = states
-                .keys()
-                .filter(|(o, p)| {
-                    let same = catalog.plan(*p).is_some_and(|p| p.source.name == plan.source.name);
-                    o.region == *region && same
-                })
-                .map(|(origin, _)| origin)
-                .collect();
-            own.clone().count() == origins.len()
-                && own.all(|((origin, _), summary)| {
-                    summary.proven_shards == store.shards()
-                        && summary.next >= furthest(&states, origin)
-                })
-        });
+        let everywhere = active.len() == catalog.regions(view).len();
+        let complete = everywhere
+            && active.iter().all(|(region, plan)| {
+                let mut own =
+                    states.iter().filter(|((o, p), _)| o.region == *region && *p == plan.hash);
+                let origins: BTreeSet<_> = states
+                    .keys()
+                    .filter(|(o, p)| {
+                        let same =
+                            catalog.plan(*p).is_some_and(|p| p.source.name == plan.source.name);
+                        o.region == *region && same
+                    })
+                    .map(|(origin, _)| origin)
+                    .collect();
+                own.clone().count() == origins.len()
+                    && own.all(|((origin, _), summary)| {
+                        summary.proven_shards == store.shards()
+                            && summary.next >= furthest(&states, origin)
+                    })
+            });
         if complete {
             covered.push(format!("{view}@v{version}"));
         }
@@ -215,6 +220,10 @@ pub async fn status(core: &Core) -> StatusResponse {
         total.add(Digest::of(plan.0.as_slice(), &summary.digest.0.to_be_bytes(), &mut Vec::new()));
         response.panes += summary.panes;
         let plan = catalog.plan(*plan);
+        if plan.as_ref().is_some_and(|plan| !is_active(&catalog, plan, &origin.region)) {
+            // Retired there and not yet everywhere: its panes are kept, and nobody folds or reads it.
+            continue;
+        }
         let mut row = origin_status(shared, store, origin, plan.as_ref(), summary);
         row.log_end = log_end(shared, origin, plan.as_ref()).await;
         if summary.next < furthest(&states, origin) && row.state != Standing::Partial.name() {
@@ -224,6 +233,11 @@ pub async fn status(core: &Core) -> StatusResponse {
     }
     response.digest = total.to_string();
     response
+}
+
+fn is_active(catalog: &Catalog, plan: &Plan, region: &Region) -> bool {
+    let active = catalog.active(&plan.view, plan.version);
+    active.get(region).is_some_and(|active| active.hash == plan.hash)
 }
 
 fn origin_status(

@@ -160,14 +160,16 @@ impl Known {
         self.catalog.services().contains_key(name)
     }
 
-    /// The entries that retire a view's version everywhere.
+    /// The entries that retire a view's version in these regions.
     ///
     /// # Errors
     /// There is no such view, or something reads it.
-    pub(crate) fn retire(&self, reference: &str) -> Result<Vec<CatalogEntry>> {
+    pub(crate) fn retire(&self, reference: &str, regions: &[String]) -> Result<Vec<CatalogEntry>> {
         let usage = |e: &dyn std::fmt::Display| CliError::Usage(format!("cannot retire: {e}"));
         let reference: Reference = reference.parse().map_err(|e| usage(&e))?;
-        let entries = catalog::retire(&self.catalog, &reference, &[]).map_err(|e| usage(&e))?;
+        let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
+        let entries = catalog::retire(&self.catalog, &reference, &regions);
+        let entries = entries.map_err(|e| usage(&e))?;
         Ok(entries.into_iter().map(|(key, value)| CatalogEntry { key, value }).collect())
     }
 }

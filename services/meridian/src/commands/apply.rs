@@ -25,23 +25,25 @@ const ASK_MS: u64 = 100;
 pub(super) async fn run(args: &CatalogArgs, env: &Arc<dyn Env>) -> Result<()> {
     let definitions = catalog::compile(&args.dir)?;
     let mesh = Mesh::running(&args.mesh.data)?;
-    let lines = apply(&mesh, &definitions, env).await?;
+    let lines = apply(&mesh, &definitions, &args.region, env).await?;
     lines.iter().for_each(out::line);
     Ok(())
 }
 
-/// Defines what is new of `definitions` in the mesh; gives back what changed, for people.
+/// Defines what is new of `definitions` in the mesh, and activates its views in these regions, or in
+/// all if none is named; gives back what changed, for people.
 ///
 /// # Errors
 /// See [`run`].
 pub(super) async fn apply(
     mesh: &Mesh,
     definitions: &Definitions,
+    regions: &[String],
     env: &Arc<dyn Env>,
 ) -> Result<Vec<String>> {
     let mut node = client::any_node(mesh).await?;
     let known = Known::of(&mut node).await?;
-    let regions: Vec<String> = mesh.regions.keys().cloned().collect();
+    let regions = chosen(mesh, regions)?;
     let changes = catalog::changes(definitions, &known, &regions)?;
     let lines = changes.lines();
     let entries = changes.entries();
@@ -49,6 +51,15 @@ pub(super) async fn apply(
         define(mesh, entries, env).await?;
     }
     Ok(lines)
+}
+
+/// The regions that are named; all of the mesh if none is.
+///
+/// # Errors
+/// One that the mesh does not have.
+pub(super) fn chosen(mesh: &Mesh, named: &[String]) -> Result<Vec<String>> {
+    named.iter().try_for_each(|region| mesh.region(region).map(|_| ()))?;
+    Ok(if named.is_empty() { mesh.regions.keys().cloned().collect() } else { named.to_vec() })
 }
 
 /// Appends entries to the catalog through one node, and waits until every region has them.

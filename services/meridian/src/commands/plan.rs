@@ -1,5 +1,6 @@
 //! `plan`: what applying a catalog would change.
 
+use super::apply;
 use crate::adapt::catalog::{self, Known};
 use crate::cli::CatalogArgs;
 use crate::error::{CliError, Result};
@@ -15,7 +16,7 @@ pub(super) async fn run(args: &CatalogArgs) -> Result<()> {
     let (known, regions) = match Mesh::running(&args.mesh.data) {
         Ok(mesh) => {
             let mut node = client::any_node(&mesh).await?;
-            (Known::of(&mut node).await?, mesh.regions.keys().cloned().collect())
+            (Known::of(&mut node).await?, apply::chosen(&mesh, &args.region)?)
         }
         // No mesh runs: everything is new.
         Err(CliError::NoMesh { .. }) => (Known::nothing(), Vec::new()),

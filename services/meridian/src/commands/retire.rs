@@ -1,4 +1,4 @@
-//! `retire`: ends the service of a view's version, in all regions.
+//! `retire`: ends the service of a view's version, in all regions or in some.
 
 use std::sync::Arc;
 
@@ -18,7 +18,9 @@ use crate::{client, out};
 pub(super) async fn run(args: &RetireArgs, env: &Arc<dyn Env>) -> Result<()> {
     let mesh = Mesh::running(&args.mesh.data)?;
     let known = Known::of(&mut client::any_node(&mesh).await?).await?;
-    apply::define(&mesh, known.retire(&args.view)?, env).await?;
-    out::line(format!("{} is retired in all regions", args.view));
+    let regions = apply::chosen(&mesh, &args.region)?;
+    apply::define(&mesh, known.retire(&args.view, &regions)?, env).await?;
+    let place = if args.region.is_empty() { "all regions".to_owned() } else { regions.join(", ") };
+    out::line(format!("{} is retired in {place}", args.view));
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn bring_up(mesh: &Mesh, definitions: &Definitions, env: &Arc<dyn Env>) ->
             answers(mesh, region, env).await;
         }
         spinner.set_message("applying the catalog");
-        while let Err(error) = apply::apply(mesh, definitions, env).await {
+        while let Err(error) = apply::apply(mesh, definitions, &[], env).await {
             // Brokers and MirrorMakers come up meanwhile; to apply again changes nothing.
             if !on_own_kafka || !error.may_pass() {
                 return Err(error);
