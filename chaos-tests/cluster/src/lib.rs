@@ -18,4 +18,4 @@ pub mod mesh;
 pub mod reading;
 pub mod story;
 
-pub use mesh::Mesh;
+pub use mesh::{Mesh, OnKafka};

@@ -31,6 +31,23 @@ pub struct Mesh {
 /// brokers take themselves for dead.
 static FLEET: Mutex<()> = Mutex::new(());
 
+/// How a mesh on Kafka is started.
+#[derive(Debug, Clone, Copy)]
+pub struct OnKafka {
+    /// Of the source.
+    pub partitions: u32,
+    /// In each region.
+    pub nodes: u32,
+    /// `meridian mirror` in place of MirrorMaker 2.
+    pub own_mirror: bool,
+}
+
+impl Default for OnKafka {
+    fn default() -> Self {
+        Self { partitions: 1, nodes: 1, own_mirror: false }
+    }
+}
+
 /// The workspace's root.
 #[must_use]
 pub fn root() -> PathBuf {
@@ -79,30 +96,27 @@ impl Mesh {
     /// Starts a mesh with the departures catalog and waits until every region is ready.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(&[])
+        let dir = TempDir::new().expect("a directory for the mesh");
+        Self::start_with(dir, &root().join("examples/departures/catalog"), &[])
     }
 
-    /// The same on Kafka: three brokers and three MirrorMakers of its own.
+    /// The same on Kafka: three brokers of its own, and what mirrors between them.
     #[must_use]
-    pub fn start_on_kafka() -> Self {
+    pub fn start_on_kafka(setup: OnKafka) -> Self {
+        let dir = TempDir::new().expect("a directory for the mesh");
+        let partitions = format!("topic: departures\n    partitions: {}", setup.partitions);
+        let catalog = write_catalog(dir.path(), "topic: departures", &partitions);
         let home = root().join("target/kafka");
-        let home = home.to_str().expect("a path").to_owned();
-        Self::start_with(&["--kafka", "start", "--kafka-home", &home])
+        let (home, nodes) = (home.to_str().expect("a path"), setup.nodes.to_string());
+        let mut args = vec!["--kafka", "start", "--kafka-home", home, "--nodes", &nodes];
+        args.extend(setup.own_mirror.then_some("--own-mirror"));
+        Self::start_with(dir, &catalog, &args)
     }
 
-    /// On Kafka, mirrored by the nodes themselves.
-    #[must_use]
-    pub fn start_on_kafka_with_own_mirror() -> Self {
-        let home = root().join("target/kafka");
-        let home = home.to_str().expect("a path").to_owned();
-        Self::start_with(&["--kafka", "start", "--kafka-home", &home, "--own-mirror"])
-    }
-
-    fn start_with(args: &[&str]) -> Self {
+    fn start_with(dir: TempDir, catalog: &Path, args: &[&str]) -> Self {
         let on_kafka = args.contains(&"--kafka");
         let alone = on_kafka.then(|| FLEET.lock().unwrap_or_else(PoisonError::into_inner));
-        let dir = TempDir::new().expect("a directory for the mesh");
-        let supervisor = Self::spawn(dir.path(), args);
+        let supervisor = Self::spawn(dir.path(), catalog, args);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(10)))
@@ -113,8 +127,7 @@ impl Mesh {
         mesh
     }
 
-    fn spawn(dir: &Path, args: &[&str]) -> Child {
-        let catalog = root().join("examples/departures/catalog");
+    fn spawn(dir: &Path, catalog: &Path, args: &[&str]) -> Child {
         let log = std::fs::File::create(dir.join("up.log")).expect("a file for the log");
         let base_port = base_port().to_string();
         meridian(&dir.join("mesh"), &["up", "--regions", "ewr,jfk,lga", "--base-port", &base_port])
@@ -276,7 +289,7 @@ impl Mesh {
         Some((status, body.unwrap_or(Value::Null)))
     }
 
-    /// SIGKILLs a process of a region by the id in `mesh.json`; the supervisor restarts it. False if
+    /// SIGKILLs a process of a region (`node`, `node-2`, `gateway`, `broker`, …) by the id in `mesh.json`; the supervisor restarts it. False if
     /// it was down from the last time.
     pub fn kill(&self, region: &str, process: &str) -> bool {
         self.signal(region, process, Signal::SIGKILL)
@@ -288,6 +301,8 @@ impl Mesh {
         let processes = &mesh["regions"][region];
         let pid = match process {
             "broker" | "mirror_maker" => &processes["kafka"]["own"][process],
+            "mirror" => &processes["kafka"]["mirror"]["pid"],
+            "node-2" => &processes["other_nodes"][0]["pid"],
             _ => &processes[process]["pid"],
         };
         let pid = pid.as_i64();
@@ -300,7 +315,7 @@ impl Mesh {
         self.wait_for("all regions hold the same", Self::equal)
     }
 
-    /// The digest that all regions agree on, if they do and nothing is left to fold; or what is
+    /// The digest that all nodes agree on, if they do and nothing is left to fold; or what is
     /// missing.
     fn equal(&self) -> Result<String, String> {
         let output = meridian(&self.data(), &["status", "--json"]).output();
@@ -310,10 +325,11 @@ impl Mesh {
         let mut digests = BTreeMap::new();
         let mut positions = BTreeMap::new();
         for region in REGIONS {
-            let of_region = &status["regions"][region];
-            let digest = of_region["digest"].as_str().ok_or(format!("{region}: {of_region}"))?;
-            digests.insert(digest.to_owned(), region);
-            positions.insert(settled(of_region).map_err(|why| format!("{region}: {why}"))?, region);
+            for node in nodes(&status["regions"][region]) {
+                let digest = node["digest"].as_str().ok_or(format!("{region}: {node}"))?;
+                digests.insert(digest.to_owned(), region);
+                positions.insert(settled(node).map_err(|why| format!("{region}: {why}"))?, region);
+            }
         }
         match (digests.len(), positions.len()) {
             (1, 1) => digests.into_keys().next().ok_or_else(String::new),
@@ -322,19 +338,24 @@ impl Mesh {
     }
 }
 
-/// How far a region has folded each origin, if it is proven and nothing is left; else what is not.
-fn settled(region: &Value) -> Result<Vec<(String, String, u64)>, String> {
-    let origins = region["origins"].as_array().filter(|origins| !origins.is_empty());
+/// What each node of a region says of itself.
+fn nodes(region: &Value) -> Vec<&Value> {
+    region["nodes"].as_array().map_or_else(|| vec![region], |nodes| nodes.iter().collect())
+}
+
+/// How far a node has folded each origin, if it is proven and nothing is left; else what is not.
+fn settled(node: &Value) -> Result<Vec<([String; 3], u64)>, String> {
+    let origins = node["origins"].as_array().filter(|origins| !origins.is_empty());
     let mut nexts = Vec::new();
     for origin in origins.ok_or("no origins")? {
         let (next, end) = (origin["next"].as_u64(), origin["log_end"].as_u64());
-        let Some(next) = next.filter(|_| origin["proven_shards"] == region["shards"]) else {
+        let Some(next) = next.filter(|_| origin["proven_shards"] == node["shards"]) else {
             return Err(format!("not proven: {origin}"));
         };
         if end.is_some_and(|end| end != next) {
             return Err(format!("not folded: {origin}"));
         }
-        nexts.push((origin["region"].to_string(), origin["plan"].to_string(), next));
+        nexts.push((["region", "plan", "partition"].map(|key| origin[key].to_string()), next));
     }
     nexts.sort();
     Ok(nexts)

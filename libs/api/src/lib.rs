@@ -13,6 +13,11 @@ mod generated {
                 tonic::include_proto!("meridian.log.v1");
             }
         }
+        pub mod mirror {
+            pub mod v1 {
+                tonic::include_proto!("meridian.mirror.v1");
+            }
+        }
         pub mod node {
             pub mod v1 {
                 tonic::include_proto!("meridian.node.v1");
@@ -21,7 +26,7 @@ mod generated {
     }
 }
 
-pub use generated::meridian::{log, node, v1};
+pub use generated::meridian::{log, mirror, node, v1};
 
 /// A region's part that is older is `stale`, ms.
 pub const STALE_MS: i64 = 5_000;

@@ -18,7 +18,7 @@ use futures::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub use self::positions::POSITIONS_TOPIC;
+pub use self::positions::{POSITIONS_TOPIC, positions_spec};
 pub use self::status::{MirrorPosition, MirrorStatus};
 use crate::log::{CommitError, Log, LogError, Tailer};
 
@@ -27,12 +27,37 @@ const BACKOFF_MIN_MS: u64 = 50;
 /// … up to this.
 const BACKOFF_MAX_MS: u64 = 5_000;
 
+/// What things are called in the target.
+#[derive(Clone)]
+pub struct Names {
+    /// The claim that fences earlier mirrors of the region.
+    pub claim: Arc<str>,
+    /// The topic of the positions; may be shared by all mirrors.
+    pub positions: Arc<str>,
+    /// A topic of the source.
+    pub topic: Arc<dyn Fn(&str) -> Arc<str> + Send + Sync>,
+}
+
+impl Names {
+    /// `<from>.<topic>`, as MirrorMaker 2 calls it.
+    #[must_use]
+    pub fn of(from: &str) -> Self {
+        let prefix: Arc<str> = from.into();
+        Self {
+            claim: format!("mirror-{from}").into(),
+            positions: POSITIONS_TOPIC.into(),
+            topic: Arc::new(move |topic| format!("{prefix}.{topic}").into()),
+        }
+    }
+}
+
 /// Copies topics of one other region into this region's log.
 pub struct Mirror {
     env: Arc<dyn Env>,
     from: Arc<str>,
     source: Arc<dyn Tailer>,
     target: Arc<dyn Log>,
+    names: Names,
     topics: watch::Receiver<Vec<Arc<str>>>,
     status: Mutex<MirrorStatus>,
 }
@@ -59,17 +84,18 @@ enum Ended {
 }
 
 impl Mirror {
-    /// A mirror of `topics` of the region `from`, read through `source`, into `target`, where they
-    /// are called `<from>.<topic>`. The list may change while it runs.
+    /// A mirror of `topics` of the region `from`, read through `source`, into `target`, where things
+    /// are called as `names` says. The list may change while it runs.
     #[must_use]
     pub fn new(
         env: Arc<dyn Env>,
         from: Arc<str>,
         source: Arc<dyn Tailer>,
         target: Arc<dyn Log>,
+        names: Names,
         topics: watch::Receiver<Vec<Arc<str>>>,
     ) -> Self {
-        Self { env, from, source, target, topics, status: Mutex::default() }
+        Self { env, from, source, target, names, topics, status: Mutex::default() }
     }
 
     /// How far it is.
@@ -111,8 +137,8 @@ impl Mirror {
         let wanted = topics.borrow_and_update().clone();
         let found = self.survey(&wanted).await?;
         self.make_targets(&found).await?;
-        let claim = format!("mirror-{}", self.from);
-        let writer = self.target.claim(&claim).await.map_err(|error| self.target_error(error))?;
+        let writer =
+            self.target.claim(&self.names.claim).await.map_err(|error| self.target_error(error))?;
         let from = self.read_positions(&found).await?;
         self.status.lock().start(&from);
         let copying = std::pin::pin!(self.copy(writer, from, &found));

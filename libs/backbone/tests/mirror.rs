@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use backbone::mirror::{Mirror, POSITIONS_TOPIC};
+use backbone::mirror::{Mirror, Names, POSITIONS_TOPIC};
 use backbone::{Log, Partition, Record, Retention, TopicSpec};
 use bytes::Bytes;
 use clock::{Env, Task};
@@ -40,6 +40,7 @@ impl World {
             "eu".into(),
             self.source.client(env.clone()),
             self.target.client(env.clone()),
+            Names::of("eu"),
             self.topics.subscribe(),
         ));
         let running = Arc::clone(&mirror);

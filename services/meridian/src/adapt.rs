@@ -3,6 +3,7 @@
 pub(crate) mod catalog;
 pub(crate) mod gateway;
 pub(crate) mod kafka;
+pub(crate) mod mirror;
 pub(crate) mod node;
 
 use std::net::SocketAddr;

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Node(NodeArgs),
     /// Run a region's gateway, or stop or start one of the mesh
     Gateway(GatewayArgs),
+    /// Run a mirror of the other regions' Kafka, or stop or start one of the mesh
+    Mirror(MirrorArgs),
     /// Print what a mesh on Kafka needs: topics, MirrorMaker's settings
     Kafka(KafkaArgs),
     /// Become a region's broker
@@ -131,7 +133,8 @@ pub(crate) struct UpArgs {
     /// clusters that exist, mirrored by your own MirrorMaker (see `kafka mm2-config`)
     #[arg(long, value_delimiter = ',', value_name = "start|REGION=HOST:PORT,…")]
     pub(crate) kafka: Vec<String>,
-    /// Let the nodes mirror the other regions' Kafka themselves, without MirrorMaker
+    /// Mirror between the regions' Kafka by `meridian mirror`, a process per region, and not by
+    /// MirrorMaker
     #[arg(long, requires = "kafka")]
     pub(crate) own_mirror: bool,
     /// Where `make kafka` put Kafka
@@ -424,7 +427,22 @@ pub(crate) struct GatewayArgs {
     pub(crate) metrics: Option<String>,
 }
 
-/// What `node` and `gateway` have in common.
+/// `mirror`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct MirrorArgs {
+    /// Stop or start one that `up` supervises.
+    #[command(subcommand)]
+    pub(crate) action: Option<ProcessAction>,
+    /// How to run one here.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Listen here for Prometheus instead
+    #[arg(long, env = "MERIDIAN_METRICS", value_name = "ADDRESS")]
+    pub(crate) metrics: Option<String>,
+}
+
+/// What `node`, `gateway` and `mirror` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The YAML file with its settings

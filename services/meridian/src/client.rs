@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::mirror::v1::mirror_client::MirrorClient;
 use api::node::v1::node_client::NodeClient;
 use api::v1::mesh_client::MeshClient;
 use tonic::transport::{Channel, Endpoint};
@@ -27,6 +28,8 @@ pub(crate) struct At<C> {
 
 /// A region's gateway.
 pub(crate) type Gateway = At<MeshClient<Channel>>;
+/// A region's mirror.
+pub(crate) type Mirror = At<MirrorClient<Channel>>;
 /// A region's node.
 pub(crate) type Node = At<NodeClient<Channel>>;
 
@@ -82,6 +85,19 @@ pub(crate) async fn nth_node(mesh: &Mesh, region: &str, number: usize) -> Result
     let url = url.grpc.clone();
     let client = NodeClient::new(connect(&what, &url).await?);
     let client = client.max_decoding_message_size(MESSAGE_BYTES);
+    Ok(At { what, url, client })
+}
+
+/// Connects to a region's mirror.
+///
+/// # Errors
+/// It has none of ours, or nothing listens.
+pub(crate) async fn mirror(mesh: &Mesh, region: &str) -> Result<Mirror> {
+    let what = format!("the mirror of {region}");
+    let process = mesh.region(region)?.mirror();
+    let url = process.ok_or_else(|| CliError::Usage(format!("mesh.json: {what} is not there")))?;
+    let url = url.grpc.clone();
+    let client = MirrorClient::new(connect(&what, &url).await?);
     Ok(At { what, url, client })
 }
 

@@ -56,6 +56,10 @@ pub(crate) async fn run(command: Command, env: Arc<dyn Env>) -> Result<()> {
             Some(action) => process::run(action, Some(Role::Gateway)).await,
             None => serve::gateway(&args, env).await,
         },
+        Command::Mirror(args) => match &args.action {
+            Some(action) => process::run(action, Some(Role::Mirror)).await,
+            None => serve::mirror(&args, env).await,
+        },
         Command::Kafka(args) => kafka::run(&args),
         Command::Broker(args) => adapt::kafka::broker(&args),
         Command::MirrorMaker(args) => adapt::kafka::mirror_maker(&args),

@@ -50,9 +50,9 @@ pub(crate) struct Region {
 pub(crate) struct KafkaCluster {
     /// Some of its brokers: `host:port`.
     pub(crate) bootstrap: String,
-    /// Whether the node mirrors the other regions' itself, without MirrorMaker.
-    #[serde(default)]
-    pub(crate) own_mirror: bool,
+    /// What copies the other regions' topics to it; none if MirrorMaker does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mirror: Option<MirrorProcess>,
     /// None if it is not this mesh's to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) own: Option<OwnKafka>,
@@ -79,6 +79,15 @@ pub(crate) struct NodeProcess {
     pub(crate) grpc: String,
 }
 
+/// A mirror process. Addresses are URLs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MirrorProcess {
+    /// None while it does not run.
+    pub(crate) pid: Option<u32>,
+    pub(crate) grpc: String,
+    pub(crate) metrics: String,
+}
+
 /// A gateway process. Addresses are URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GatewayProcess {
@@ -95,6 +104,11 @@ impl Region {
         std::iter::once(&self.node).chain(&self.other_nodes)
     }
 
+    /// Its mirror, if one of ours copies to it.
+    pub(crate) fn mirror(&self) -> Option<&MirrorProcess> {
+        self.kafka.as_ref()?.mirror.as_ref()
+    }
+
     /// The node of this number, from 1.
     pub(crate) fn node_mut(&mut self, number: usize) -> Option<&mut NodeProcess> {
         match number {
@@ -107,8 +121,9 @@ impl Region {
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
         let own = self.kafka.as_ref().and_then(|kafka| kafka.own.as_ref());
         let own = own.map_or([None, None], |own| [own.broker, own.mirror_maker]);
+        let mirror = self.mirror().and_then(|mirror| mirror.pid);
         let nodes = self.nodes().map(|node| node.pid);
-        nodes.chain([self.gateway.pid]).chain(own).flatten()
+        nodes.chain([self.gateway.pid, mirror]).chain(own).flatten()
     }
 }
 

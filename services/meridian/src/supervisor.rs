@@ -21,6 +21,8 @@ pub(crate) enum Role {
     Broker,
     /// Copies the other regions' topics to the region's broker.
     MirrorMaker,
+    /// Does the same, of ours.
+    Mirror,
     /// Folds, replicates and serves.
     Node,
     /// The front door.
@@ -33,6 +35,7 @@ impl Role {
         match self {
             Self::Broker => "broker",
             Self::MirrorMaker => "mirror-maker",
+            Self::Mirror => "mirror",
             Self::Node => "node",
             Self::Gateway => "gateway",
         }

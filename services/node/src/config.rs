@@ -31,10 +31,6 @@ pub struct Config {
     /// and the other regions' are mirrored from `peers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Kafka>,
-    /// The other regions' Kafka clusters, if this node is to mirror them itself; without it
-    /// MirrorMaker 2 does.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub kafka_peers: BTreeMap<Arc<str>, Kafka>,
     /// Serve on an address that is not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
@@ -58,17 +54,15 @@ impl Config {
         if let Some(region) = self.regions.iter().find(|r| r.is_empty() || r.contains(['.', '/'])) {
             return bad(format!("region '{region}' must have a name without dots or slashes"));
         }
-        let mut peers = self.peers.keys().chain(self.kafka_peers.keys());
-        if let Some(peer) = peers.find(|p| !self.regions.contains(p)) {
+        if let Some(peer) = self.peers.keys().find(|p| !self.regions.contains(p)) {
             return bad(format!("peer '{peer}' is not one of the regions"));
         }
         if self.kafka.is_some() && !self.peers.is_empty() {
-            return bad("peers are for the embedded log; with kafka name kafka_peers, or let MirrorMaker 2 \
-                        mirror them, see `meridian kafka mm2-config`"
-                .to_owned());
-        }
-        if self.kafka.is_none() && !self.kafka_peers.is_empty() {
-            return bad("kafka_peers are mirrored to kafka, which is not there".to_owned());
+            return bad(
+                "peers are for the embedded log; with kafka MirrorMaker 2 mirrors them, or \
+                        `meridian mirror`: see `meridian kafka mm2-config`"
+                    .to_owned(),
+            );
         }
         if !self.grpc.ip().is_loopback() && !self.allow_remote {
             return bad(format!(

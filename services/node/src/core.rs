@@ -3,26 +3,25 @@
 
 use std::sync::Arc;
 
-use backbone::mirror::{Mirror, MirrorStatus};
 use backbone::{Log, Tailer};
 use clock::{Env, Task};
 use lattice::Region;
 use store::Checkpoints;
-use tokio::sync::watch;
 
+use crate::mirrors::{Mirrors, Sharing};
 use crate::shared::{Identity, Shared};
-use crate::{applier, catalog_watch, checkpointer, partition, repairer, topics};
+use crate::{applier, catalog_watch, checkpointer, partition, repairer};
 
 /// A running node. Its tasks end when it is dropped.
 pub struct Core {
     shared: Arc<Shared>,
-    mirrors: Vec<(Region, Arc<Mirror>)>,
-    _tasks: Vec<Task>,
+    mirrors: Mirrors,
+    _node: Task,
 }
 
 impl Core {
     /// Starts a node: it serves as soon as its checkpoint is loaded, and folds as soon as its
-    /// digests agree. `peers`: the logs of the other regions.
+    /// digests agree. `peers`: the logs of the other regions, if this node is to mirror them.
     #[must_use]
     pub fn start(
         identity: Identity,
@@ -31,21 +30,10 @@ impl Core {
         checkpoints: Arc<dyn Checkpoints>,
         peers: Vec<(Region, Arc<dyn Tailer>)>,
     ) -> Self {
-        let shared = Arc::new(Shared::new(identity, env.clone(), log.clone(), checkpoints));
-        let (topics, mirrored) = watch::channel(vec![Arc::from(topics::CATALOG)]);
-        let mirror = |(region, peer): (Region, Arc<dyn Tailer>)| {
-            let mirror =
-                Mirror::new(env.clone(), region.clone(), peer, log.clone(), mirrored.clone());
-            (region, Arc::new(mirror))
-        };
-        let mirrors: Vec<_> = peers.into_iter().map(mirror).collect();
-        let mut tasks = vec![env.spawn("node", Box::pin(run(shared.clone())))];
-        tasks.push(env.spawn("topics", Box::pin(keep_topics(shared.clone(), topics))));
-        for (_, mirror) in &mirrors {
-            let mirror = mirror.clone();
-            tasks.push(env.spawn("mirror", Box::pin(async move { mirror.run().await })));
-        }
-        Self { shared, mirrors, _tasks: tasks }
+        let shared = Arc::new(Shared::new(identity, env.clone(), log, checkpoints));
+        let node = env.spawn("node", Box::pin(run(shared.clone())));
+        let mirrors = Mirrors::start(&shared, peers, Sharing::Alone);
+        Self { shared, mirrors, _node: node }
     }
 
     /// The node's state.
@@ -54,9 +42,9 @@ impl Core {
         &self.shared
     }
 
-    /// Each mirror into this region, and how it is.
-    pub fn mirrors(&self) -> impl Iterator<Item = (&Region, MirrorStatus)> {
-        self.mirrors.iter().map(|(region, mirror)| (region, mirror.status()))
+    /// The mirrors into this region that run in this node.
+    pub fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
     }
 }
 
@@ -83,24 +71,6 @@ async fn run(shared: Arc<Shared>) {
         repairer::run(shared.clone(), store.clone()),
         retire(shared.clone(), store),
     );
-}
-
-/// The mirrors copy the catalog, and the deltas of every source in it.
-async fn keep_topics(shared: Arc<Shared>, topics: watch::Sender<Vec<Arc<str>>>) {
-    let mut catalog = shared.catalog.subscribe();
-    loop {
-        let sources = catalog.borrow_and_update().sources();
-        let deltas = sources.iter().map(|source| topics::deltas(&source.name));
-        let wanted: Vec<_> = std::iter::once(topics::CATALOG.into()).chain(deltas).collect();
-        topics.send_if_modified(|known| {
-            let news = *known != wanted;
-            *known = wanted;
-            news
-        });
-        if catalog.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Only a catalog record retires a plan; panes of plans that the catalog does not know stay.

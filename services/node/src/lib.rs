@@ -1,7 +1,7 @@
 //! A region's worker: ingest, fold, replicate, serve.
 //!
-//! [`core::Core`] is the node without edges, which the simulation runs too; [`run`] puts the
-//! embedded log under it and gRPC over it.
+//! [`core::Core`] is the node without edges, which the simulation runs too; [`run`] puts a log under
+//! it and gRPC over it. [`mirror`] is the process that mirrors for nodes on Kafka.
 
 pub mod append;
 mod applier;
@@ -13,6 +13,8 @@ mod dead_letters;
 mod explain;
 pub mod kafka;
 mod load;
+pub mod mirror;
+pub mod mirrors;
 pub mod origins;
 mod partition;
 pub mod positions;

@@ -61,6 +61,12 @@ pub enum NodeError {
     /// gRPC ended with an error.
     #[error("serving ended: {0}")]
     Serve(#[from] tonic::transport::Error),
+    /// Metrics could not be set up.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::MetricsError),
+    /// Serving metrics ended with an error.
+    #[error("serving metrics ended: {0}")]
+    Metrics(std::io::Error),
     /// The reflection service could not be built.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -85,9 +91,6 @@ pub async fn run(
     for (region, address) in &config.peers {
         let peer = RemoteLog::connect(address)?;
         peers.push((region.clone(), Arc::new(peer)));
-    }
-    for (region, peer) in &config.kafka_peers {
-        peers.push((region.clone(), KafkaLog::new(peer.options()?, env.clone())?));
     }
     let identity = Identity { mesh: config.mesh, region: config.region, regions: config.regions };
     let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));

@@ -11,6 +11,7 @@ use lattice::{Digest, Origin, PlanHash, Region};
 use store::{State, Store};
 
 use crate::core::Core;
+use crate::mirrors::Mirrors;
 use crate::origins::{self, Standing};
 use crate::shared::Shared;
 use crate::topics;
@@ -209,7 +210,7 @@ pub async fn status(core: &Core) -> StatusResponse {
         ready: reason.is_none(),
         warnings: reason.into_iter().chain(catalog.warnings().iter().cloned()).collect(),
         folded: counts(shared),
-        mirrors: mirrors(core),
+        mirrors: mirrors(core.mirrors()),
         ..Default::default()
     };
     let Some(store) = shared.store() else { return response };
@@ -297,13 +298,16 @@ fn counts(shared: &Shared) -> std::collections::HashMap<String, FoldCounts> {
     counts.iter().map(count).collect()
 }
 
-fn mirrors(core: &Core) -> Vec<MirrorStatus> {
-    core.mirrors()
-        .map(|(from, status)| MirrorStatus {
+/// Each mirror, for people.
+#[must_use]
+pub fn mirrors(mirrors: &Mirrors) -> Vec<MirrorStatus> {
+    let status =
+        |(from, works, status): (&Region, bool, backbone::mirror::MirrorStatus)| MirrorStatus {
             from: from.to_string(),
             error: status.last_error.unwrap_or_default(),
             records: status.records,
             lag: status.lag,
-        })
-        .collect()
+            standby: !works,
+        };
+    mirrors.status().map(status).collect()
 }

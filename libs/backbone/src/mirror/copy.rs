@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use super::positions::{self, Position};
+use super::positions::Position;
 use super::survey::Found;
 use super::{Ended, Mirror};
 use crate::log::{Batch, LogError, Partition, Record, Tail, Writer};
@@ -123,7 +123,7 @@ impl Mirror {
         for (partition, next) in &next {
             if let Some(position) = from.get_mut(partition) {
                 position.next = *next;
-                records.push((positions::partition(), position.record(&self.from, partition)));
+                records.push((self.positions(), position.record(&self.from, partition)));
             }
         }
         writer.commit(records).await?;

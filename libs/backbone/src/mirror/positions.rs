@@ -10,7 +10,8 @@ use super::survey::Found;
 use super::{Ended, Mirror};
 use crate::log::{LogError, Partition, Record, Retention, TopicSpec};
 
-/// Where mirrors keep their positions, in the target; one partition, shared by all mirrors.
+/// Where mirrors keep their positions, in the target, unless told otherwise; one partition, shared
+/// by all mirrors.
 pub const POSITIONS_TOPIC: &str = "mesh-mirror-positions";
 /// Positions are never removed.
 const NULL_MS: i64 = 60_000;
@@ -24,13 +25,11 @@ pub(super) struct Position {
     pub(super) next: u64,
 }
 
-pub(super) fn spec() -> TopicSpec {
+/// The topic of the positions as it should be.
+#[must_use]
+pub fn positions_spec(name: &Arc<str>) -> TopicSpec {
     let retention = Retention::Compact { null_ms: NULL_MS };
-    TopicSpec { name: POSITIONS_TOPIC.into(), partitions: 1, retention }
-}
-
-pub(super) fn partition() -> Partition {
-    Partition::new(POSITIONS_TOPIC, 0)
+    TopicSpec { name: name.clone(), partitions: 1, retention }
 }
 
 /// `<region>.<topic>/<partition>`.
@@ -79,9 +78,9 @@ impl Mirror {
     fn resume(&self, partition: &Partition, id: [u8; 16], value: &[u8]) -> Result<u64, Ended> {
         let unknown = || {
             self.target_error(LogError::Fatal(format!(
-                "{POSITIONS_TOPIC}: the position of {}.{partition} is in an unknown format; \
+                "{}: the position of {}.{partition} is in an unknown format; \
                  use the version that wrote it, or a newer one",
-                self.from
+                self.names.positions, self.from
             )))
         };
         let kept = Position::decode(value).ok_or_else(unknown)?;
@@ -92,13 +91,19 @@ impl Mirror {
         Ok(0)
     }
 
+    /// Where positions are.
+    pub(super) fn positions(&self) -> Partition {
+        Partition::new(self.names.positions.clone(), 0)
+    }
+
     async fn kept_positions(&self) -> Result<BTreeMap<Bytes, Bytes>, LogError> {
         let mut kept = BTreeMap::new();
-        let bounds = self.target.bounds(&partition()).await?;
+        let partition = self.positions();
+        let bounds = self.target.bounds(&partition).await?;
         if bounds.start >= bounds.committed_end {
             return Ok(kept);
         }
-        let mut tail = self.target.tail(vec![(partition(), 0)]).await?;
+        let mut tail = self.target.tail(vec![(partition, 0)]).await?;
         let mut next = 0;
         while next < bounds.committed_end {
             let batch = tail.next(READ_RECORDS).await?;

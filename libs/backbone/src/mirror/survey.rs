@@ -7,7 +7,8 @@ use clock::timeout;
 use futures::future::{Either, select, try_join_all};
 use tokio::sync::watch;
 
-use super::{Ended, Mirror, positions};
+use super::positions::positions_spec;
+use super::{Ended, Mirror};
 use crate::log::{LogError, Partition, Retention, TopicInfo, TopicSpec};
 
 /// How often the source is looked at, ms: for new topics and partitions, and for the lag.
@@ -24,7 +25,7 @@ pub(super) struct Found(pub(super) BTreeMap<Arc<str>, TopicInfo>);
 impl Mirror {
     /// The name in the target.
     pub(super) fn target_name(&self, topic: &str) -> Arc<str> {
-        format!("{}.{topic}", self.from).into()
+        (self.names.topic)(topic)
     }
 
     /// Which of the wanted topics the source has.
@@ -44,7 +45,7 @@ impl Mirror {
             partitions: info.partitions,
             retention: Retention::Compact { null_ms: NULL_MS },
         });
-        for spec in mirrored.chain([positions::spec()]) {
+        for spec in mirrored.chain([positions_spec(&self.names.positions)]) {
             self.target.ensure(&spec).await.map_err(|error| self.target_error(error))?;
         }
         Ok(())

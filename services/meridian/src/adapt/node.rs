@@ -20,13 +20,8 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
     let own = mesh.region(region)?;
     let process = own.nodes().nth(id.number - 1);
     let process = process.ok_or_else(|| CliError::Usage(format!("mesh.json: there is no {id}")))?;
-    let others = || mesh.regions.iter().filter(|(name, _)| *name != region);
-    let embedded = others().filter(|_| own.kafka.is_none());
-    let own_mirror = own.kafka.as_ref().is_some_and(|kafka| kafka.own_mirror);
-    let clusters = others().filter_map(|(name, other)| {
-        let kafka = other.kafka.as_ref().filter(|_| own_mirror)?;
-        Some((name.as_str().into(), node::Kafka::new(&kafka.bootstrap)))
-    });
+    let others = mesh.regions.iter().filter(|(name, _)| *name != region);
+    let embedded = others.filter(|_| own.kafka.is_none());
     let peers: BTreeMap<Arc<str>, String> =
         embedded.map(|(name, other)| (name.as_str().into(), other.node.grpc.clone())).collect();
     let config = node::Config {
@@ -36,7 +31,6 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
         data: data.to_owned(),
         grpc: socket(&process.grpc)?,
         peers,
-        kafka_peers: clusters.collect(),
         kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),
         allow_remote: false,
     };

@@ -1,4 +1,4 @@
-//! `node --config` and `gateway --config`: one process of a region, until it is told to end.
+//! `node --config`, `gateway --config` and `mirror --config`: one process of a region, until it is told to end.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use clock::Env;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::adapt;
-use crate::cli::{GatewayArgs, NodeArgs};
+use crate::cli::{GatewayArgs, MirrorArgs, NodeArgs};
 use crate::error::{CliError, Result};
 
 /// Runs a node.
@@ -27,6 +27,16 @@ pub(super) async fn gateway(args: &GatewayArgs, env: Arc<dyn Env>) -> Result<()>
     telemetry::init_logging();
     let end = told_to_end(args.run.exit_with_parent)?;
     adapt::gateway::run(args, env, end).await
+}
+
+/// Runs a mirror.
+///
+/// # Errors
+/// Its settings, or its ports.
+pub(super) async fn mirror(args: &MirrorArgs, env: Arc<dyn Env>) -> Result<()> {
+    telemetry::init_logging();
+    let end = told_to_end(args.run.exit_with_parent)?;
+    adapt::mirror::run(args, env, end).await
 }
 
 /// Completes on SIGTERM, on SIGINT, and with `with_parent` when standard input ends: the process

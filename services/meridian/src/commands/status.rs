@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use api::v1::{FoldCounts, OriginStatus, StatusRequest, StatusResponse};
+use api::v1::{FoldCounts, MirrorStatus, OriginStatus, StatusRequest, StatusResponse};
 use serde_json::{Value as Json, json};
 
 use crate::cli::StatusArgs;
 use crate::client::{self, request};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
 use crate::{out, value};
 
@@ -34,9 +34,34 @@ pub(super) async fn run(args: &StatusArgs) -> Result<()> {
 pub(super) async fn ask_all(mesh: &Mesh) -> Answers {
     let mut answers = Vec::new();
     for (region, number, _) in mesh.nodes() {
-        answers.push((seat(region, number), of_node(mesh, region, number).await));
+        let mut answer = of_node(mesh, region, number).await;
+        if let Ok(status) = &mut answer
+            && mesh.regions.get(region).is_some_and(|region| region.mirror().is_some())
+        {
+            status.mirrors = of_mirror(mesh, region).await;
+        }
+        answers.push((seat(region, number), answer));
     }
     answers
+}
+
+/// What a region's mirror says; that it does not answer is an error of each of its copies.
+async fn of_mirror(mesh: &Mesh, region: &str) -> Vec<MirrorStatus> {
+    let asked = async {
+        let mut mirror = client::mirror(mesh, region).await?;
+        let failed = mirror.failed();
+        let status = mirror.client.status(request(api::mirror::v1::StatusRequest {})).await;
+        Ok::<_, CliError>(status.map_err(failed)?.into_inner().mirrors)
+    };
+    asked.await.unwrap_or_else(|error| {
+        let others = mesh.regions.keys().filter(|other| *other != region);
+        let lost = |from: &String| MirrorStatus {
+            from: from.clone(),
+            error: error.to_string(),
+            ..MirrorStatus::default()
+        };
+        others.map(lost).collect()
+    })
 }
 
 fn seat(region: &str, number: usize) -> String {
@@ -235,7 +260,10 @@ fn node_json(status: &StatusResponse) -> Json {
     let mirrors: Vec<Json> = status
         .mirrors
         .iter()
-        .map(|m| json!({ "from": m.from, "error": m.error, "records": m.records, "lag": m.lag }))
+        .map(|m| {
+            let (from, error) = (&m.from, &m.error);
+            json!({ "from": from, "error": error, "records": m.records, "lag": m.lag, "standby": m.standby })
+        })
         .collect();
     json!({
         "ready": status.ready,
@@ -273,7 +301,6 @@ fn origin_json(origin: &OriginStatus) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::CliError;
 
     fn status(digest: &str, next: u64, log_end: Option<u64>) -> StatusResponse {
         let origin = OriginStatus {

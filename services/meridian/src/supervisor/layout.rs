@@ -12,7 +12,9 @@ use super::child::Recipe;
 use super::{ProcessId, Role};
 use crate::adapt;
 use crate::error::{CliError, Result};
-use crate::mesh::{GatewayProcess, KafkaCluster, Mesh, NodeProcess, OwnKafka, Region};
+use crate::mesh::{
+    GatewayProcess, KafkaCluster, Mesh, MirrorProcess, NodeProcess, OwnKafka, Region,
+};
 
 /// The longest name of a region; topics and directories carry it.
 const REGION_BYTES: usize = 32;
@@ -39,7 +41,7 @@ pub(crate) struct Layout {
     pub(crate) data: PathBuf,
     pub(crate) base_port: u16,
     pub(crate) kafka: Kafka,
-    /// Whether the nodes mirror Kafka themselves.
+    /// Whether mirrors of ours copy between the regions' Kafka, and not MirrorMaker.
     pub(crate) own_mirror: bool,
 }
 
@@ -125,17 +127,29 @@ impl Layout {
             Kafka::Existing(clusters) => {
                 let none = || CliError::Usage(format!("--kafka: no cluster for region '{region}'"));
                 let bootstrap = clusters.get(region).ok_or_else(none)?.clone();
-                let own_mirror = self.own_mirror;
-                return Ok(Some(KafkaCluster { bootstrap, own_mirror, own: None }));
+                let mirror = self.mirror(before, ports)?;
+                return Ok(Some(KafkaCluster { bootstrap, mirror, own: None }));
             }
             Kafka::Start { home } => home.clone(),
         };
+        let mirror = self.mirror(before, ports)?;
         let before = before.and_then(|r| r.kafka.as_ref()?.own.as_ref());
         let port = ports.keep_port(before.map(|own| own.port))?;
         let controller_port = ports.keep_port(before.map(|own| own.controller_port))?;
         let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         let own = OwnKafka { home, port, controller_port, broker: None, mirror_maker: None };
-        Ok(Some(KafkaCluster { bootstrap, own_mirror: self.own_mirror, own: Some(own) }))
+        Ok(Some(KafkaCluster { bootstrap, mirror, own: Some(own) }))
+    }
+
+    fn mirror(&self, before: Option<&Region>, ports: &mut Ports) -> Result<Option<MirrorProcess>> {
+        if !self.own_mirror {
+            return Ok(None);
+        }
+        let before = before.and_then(Region::mirror);
+        let mut keep = |url: Option<&String>| ports.keep(url).map(local_url);
+        let grpc = keep(before.map(|mirror| &mirror.grpc))?;
+        let metrics = keep(before.map(|mirror| &mirror.metrics))?;
+        Ok(Some(MirrorProcess { pid: None, grpc, metrics }))
     }
 
     fn check_nodes(&self) -> Result<()> {
@@ -192,6 +206,7 @@ pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe
             let yaml = match role {
                 Role::Broker => adapt::kafka::broker_settings(&dir, processes)?,
                 Role::MirrorMaker => adapt::kafka::mirror_maker_settings(&dir, mesh, region)?,
+                Role::Mirror => adapt::mirror::settings(mesh, region)?,
                 Role::Node => adapt::node::settings(&dir.join(&name), mesh, &id)?,
                 Role::Gateway => adapt::gateway::settings(mesh, region)?,
             };
@@ -206,10 +221,14 @@ pub(crate) fn furnish(data: &Path, mesh: &Mesh) -> Result<Vec<(ProcessId, Recipe
 
 /// What a region runs, each with its number.
 fn roles(processes: &Region) -> impl Iterator<Item = (Role, usize)> {
-    let own = processes.kafka.as_ref().filter(|kafka| kafka.own.is_some());
-    let broker = own.map(|_| Role::Broker);
-    let mirror_maker = own.filter(|kafka| !kafka.own_mirror).map(|_| Role::MirrorMaker);
-    let single = broker.into_iter().chain(mirror_maker).chain([Role::Gateway]);
+    let broker = processes.kafka.as_ref().and_then(|kafka| kafka.own.as_ref());
+    let broker = broker.map(|_| Role::Broker);
+    let mirror = match processes.mirror() {
+        Some(_) => Some(Role::Mirror),
+        // Somebody else's clusters are mirrored by somebody else's MirrorMaker.
+        None => broker.map(|_| Role::MirrorMaker),
+    };
+    let single = broker.into_iter().chain(mirror).chain([Role::Gateway]);
     let nodes = (1..=processes.nodes().count()).map(|number| (Role::Node, number));
     single.map(|role| (role, 1)).chain(nodes)
 }

@@ -262,12 +262,13 @@ impl Loop {
         match id.role {
             Role::Node => region.node_mut(id.number).into_iter().for_each(|node| node.pid = pid),
             Role::Gateway => region.gateway.pid = pid,
-            Role::Broker | Role::MirrorMaker => {
-                let own = region.kafka.as_mut().and_then(|kafka| kafka.own.as_mut());
-                let Some(own) = own else { return };
-                match id.role {
-                    Role::Broker => own.broker = pid,
-                    _ => own.mirror_maker = pid,
+            Role::Broker | Role::MirrorMaker | Role::Mirror => {
+                let Some(kafka) = &mut region.kafka else { return };
+                match (id.role, &mut kafka.own, &mut kafka.mirror) {
+                    (Role::Broker, Some(own), _) => own.broker = pid,
+                    (Role::MirrorMaker, Some(own), _) => own.mirror_maker = pid,
+                    (_, _, Some(mirror)) => mirror.pid = pid,
+                    _ => {}
                 }
             }
         }

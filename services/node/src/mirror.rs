@@ -1,0 +1,198 @@
+//! A process that mirrors the other regions' Kafka into its region's, exactly once, where nobody wants
+//! to run MirrorMaker 2. Several may run: one works, and the others take over when it dies.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api::mirror::v1::mirror_server::{Mirror, MirrorServer};
+use api::mirror::v1::{StatusRequest, StatusResponse};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use backbone::Tailer;
+use backbone_kafka::KafkaLog;
+use clock::Env;
+use futures::FutureExt;
+use opentelemetry::KeyValue;
+use serde::{Deserialize, Serialize};
+use store::MemoryCheckpoints;
+use telemetry::{Metrics, MetricsError};
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::kafka::Kafka;
+use crate::mirrors::{Mirrors, Sharing};
+use crate::serve::NodeError;
+use crate::shared::{Identity, Shared};
+use crate::{catalog_watch, status};
+
+/// Everything that a mirror must be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorConfig {
+    /// The mesh's name: part of every claim.
+    pub mesh: Arc<str>,
+    /// The region that is mirrored to.
+    pub region: Arc<str>,
+    /// Its Kafka cluster.
+    pub kafka: Kafka,
+    /// The other regions' clusters, which are only read.
+    pub kafka_peers: BTreeMap<Arc<str>, Kafka>,
+    /// Where to say how it is, over gRPC.
+    pub grpc: SocketAddr,
+    /// Where to serve `/metrics`.
+    pub metrics: SocketAddr,
+    /// Serve on addresses that are not loopback although there is no TLS.
+    #[serde(default)]
+    pub allow_remote: bool,
+}
+
+impl MirrorConfig {
+    /// Reads YAML; errors name the place.
+    pub fn from_yaml(text: &str) -> Result<Self, NodeError> {
+        let config: Self =
+            serde_saphyr::from_str(text).map_err(|error| NodeError::Config(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types cannot say.
+    pub fn check(&self) -> Result<(), NodeError> {
+        let bad = |message: String| Err(NodeError::Config(message));
+        if self.kafka_peers.is_empty() {
+            return bad("kafka_peers: name the regions to mirror from, and their clusters".into());
+        }
+        if self.kafka_peers.contains_key(&self.region) {
+            return bad(format!(
+                "kafka_peers: '{}' is the region that is mirrored to; it goes in kafka",
+                self.region
+            ));
+        }
+        let listeners = [("grpc", self.grpc), ("metrics", self.metrics)];
+        let remote = listeners.iter().find(|(_, address)| !address.ip().is_loopback());
+        if let (Some((key, address)), false) = (remote, self.allow_remote) {
+            return bad(format!(
+                "{key}: {address} is not a loopback address, and there is no TLS yet; \
+                 set allow_remote: true if the network is trusted"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Mirrors until `shutdown` completes.
+pub async fn run(
+    config: MirrorConfig,
+    env: Arc<dyn Env>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), NodeError> {
+    config.check()?;
+    let (grpc, metrics) = (bind(config.grpc).await?, bind(config.metrics).await?);
+    let mut peers: Vec<(Arc<str>, Arc<dyn Tailer>)> = Vec::new();
+    for (region, peer) in &config.kafka_peers {
+        peers.push((region.clone(), KafkaLog::new(peer.options()?, env.clone())?));
+    }
+    let log = KafkaLog::new(config.kafka.options()?, env.clone())?;
+    let regions = config.kafka_peers.keys().cloned().chain([config.region.clone()]).collect();
+    let identity = Identity { mesh: config.mesh, region: config.region.clone(), regions };
+    // Of a node it has the catalog alone: that names the sources whose deltas are mirrored.
+    let shared = Arc::new(Shared::new(identity, env, log, Arc::new(MemoryCheckpoints::default())));
+    let _catalog = catalog_watch::start(&shared);
+    let mirrors = Arc::new(Mirrors::start(&shared, peers, Sharing::InTurn));
+    let stop = shutdown.boxed().shared();
+    let told = stop.clone();
+    let service = MirrorServer::new(Service { region: config.region, mirrors: mirrors.clone() });
+    let serving = tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), told);
+    let scraped = axum::serve(metrics, router(observed(&mirrors)?)).with_graceful_shutdown(stop);
+    let (served, scraped) = futures::join!(serving, scraped.into_future());
+    served?;
+    scraped.map_err(NodeError::Metrics)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
+    let failed = |cause| NodeError::Listen { address: address.to_string(), cause };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+struct Service {
+    region: Arc<str>,
+    mirrors: Arc<Mirrors>,
+}
+
+#[tonic::async_trait]
+impl Mirror for Service {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let (region, mirrors) = (self.region.to_string(), status::mirrors(&self.mirrors));
+        Ok(Response::new(StatusResponse { region, mirrors }))
+    }
+}
+
+/// What it counts, each by the region that is read from.
+fn observed(mirrors: &Arc<Mirrors>) -> Result<Metrics, MetricsError> {
+    let metrics = Metrics::new()?;
+    let meter = metrics.meter("mirror");
+    let gauge = |name, description, value: fn(&api::v1::MirrorStatus) -> u64| {
+        let mirrors = mirrors.clone();
+        let gauge = meter.u64_observable_gauge(name).with_description(description);
+        gauge
+            .with_callback(move |gauge| {
+                for mirror in status::mirrors(&mirrors) {
+                    gauge.observe(value(&mirror), &[KeyValue::new("from", mirror.from.clone())]);
+                }
+            })
+            .build();
+    };
+    gauge("meridian_mirror_lag", "Offsets that are still to be copied", |m| m.lag);
+    gauge("meridian_mirror_working", "1: this process copies; 0: it stands by", |m| {
+        u64::from(!m.standby)
+    });
+    gauge("meridian_mirror_failing", "1: the last session ended with an error", |m| {
+        u64::from(!m.error.is_empty())
+    });
+    let copied = mirrors.clone();
+    meter
+        .u64_observable_counter("meridian_mirror_records")
+        .with_description("Records copied")
+        .with_callback(move |counter| {
+            for mirror in status::mirrors(&copied) {
+                counter.observe(mirror.records, &[KeyValue::new("from", mirror.from.clone())]);
+            }
+        })
+        .build();
+    Ok(metrics)
+}
+
+fn router(metrics: Metrics) -> Router {
+    let metrics = Arc::new(metrics);
+    let text = move || {
+        let failed = |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+        std::future::ready(metrics.render().map_err(failed))
+    };
+    Router::new().route("/metrics", get(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "{mesh: nyc, region: ewr, grpc: '127.0.0.1:1', metrics: '127.0.0.1:2', \
+        kafka: {bootstrap: 'h:1'}, kafka_peers: {jfk: {bootstrap: 'h:2'}}}";
+
+    #[test]
+    fn bad_configurations_name_the_thing_and_the_way_out() {
+        assert!(MirrorConfig::from_yaml(GOOD).is_ok());
+        for (old, new, message) in [
+            ("127.0.0.1:2", "0.0.0.0:2", "allow_remote: true"),
+            ("{jfk:", "{ewr:", "'ewr' is the region"),
+            ("{jfk: {bootstrap: 'h:2'}}", "{}", "name the regions"),
+            ("mesh: nyc", "mash: nyc", "mash"),
+        ] {
+            let error = MirrorConfig::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+}
