@@ -11,7 +11,7 @@ use catalog::{Catalog, Plan};
 use checkers::flights::REGIONS;
 use clock::SystemEnv;
 use lattice::{Digest, Origin, TopicId};
-use node::topics;
+use node::Names;
 use sim::reference::Reference;
 
 const READ: usize = 10_000;
@@ -27,7 +27,7 @@ pub fn digests(mesh: &str, data: &Path) -> BTreeMap<(String, String, u32), Strin
         // A definition is in the catalog's topic of the region that it was applied in.
         let mut catalog = Catalog::default();
         for log in &logs {
-            for stored in read(log, &Partition::new(topics::CATALOG, 0)).await {
+            for stored in read(log, &Partition::new(Names::default().catalog(), 0)).await {
                 let (key, value) = (stored.record.key.expect("a key"), stored.record.value);
                 catalog.insert(&key, &value.expect("an entry")).expect("an entry of the catalog");
             }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backbone::Partition;
-use node::topics;
+use node::Names;
 use store::{State, Store};
 
 use crate::world::{Frontiers, World, frontiers};
@@ -150,7 +150,7 @@ pub fn finally(world: &mut World) -> Result<(), String> {
     }
     for site in &world.sites {
         for partition in 0..site.partitions() {
-            let to = Partition::new(topics::dead_letters("clicks"), partition);
+            let to = Partition::new(Names::default().dead_letters("clicks"), partition);
             let letters: BTreeSet<u64> = site
                 .log
                 .history(&to)

@@ -66,7 +66,7 @@ impl Tail for LyingTail {
     async fn next(&mut self, max: usize) -> Result<Batch, LogError> {
         let mut batch = self.inner.next(max).await?;
         let truth = batch.records.clone();
-        let catalog = *batch.partition.topic == *node::topics::CATALOG;
+        let catalog = *batch.partition.topic == *node::Names::default().catalog();
         if !catalog && self.shared.lying.load(Ordering::Relaxed) {
             self.shared.lie(&mut batch);
         }

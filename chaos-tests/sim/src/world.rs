@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use backbone::{Partition, Record, Tailer, TopicSpec};
 use catalog::Catalog;
 use lattice::{Frontier, Origin, PlanHash, Region, TopicId};
+use node::Names;
 use node::core::Core;
 use node::shared::Identity;
-use node::topics;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use store::{MemoryCheckpoints, Store};
@@ -91,11 +91,13 @@ impl World {
             producing: Arc::new(AtomicBool::new(true)),
         };
         for site in &world.sites {
-            site.log.make(&topics::catalog_spec());
+            site.log.make(&Names::default().catalog_spec());
         }
         world.apply(0, events::CATALOG)?;
         for site in &world.sites {
-            for spec in world.catalog.sources().iter().flat_map(|s| topics::source_specs(s, 4)) {
+            for spec in
+                world.catalog.sources().iter().flat_map(|s| Names::default().source_specs(s, 4))
+            {
                 site.log.make(&spec);
             }
         }
@@ -124,7 +126,11 @@ impl World {
         let task = async move {
             let mut records: Vec<Record> = records;
             // Entries are a set: to write them again after an error changes nothing.
-            while log.append(&Partition::new(topics::CATALOG, 0), records.clone()).await.is_err() {}
+            while log
+                .append(&Partition::new(Names::default().catalog(), 0), records.clone())
+                .await
+                .is_err()
+            {}
             records.clear();
         };
         self._producers.push(self.sim.env().spawn("apply", Box::pin(task)));
@@ -150,7 +156,7 @@ impl World {
     /// Adds partitions to a site's source, as an operator of its log may at any time.
     pub fn grow(&mut self, site: usize, partitions: u32) {
         for source in self.catalog.sources() {
-            let [events, ..] = topics::source_specs(&source, 4);
+            let [events, ..] = Names::default().source_specs(&source, 4);
             self.sites[site].log.make(&TopicSpec { partitions, ..events });
         }
         self.make_references();
@@ -187,6 +193,7 @@ impl World {
             mesh: "sim".into(),
             region: self.sites[site].region.clone(),
             regions: REGIONS.iter().map(|region| Region::from(*region)).collect(),
+            topics: Names::default(),
         };
         let log = self.sites[site].log.client(env.clone());
         let slot = &mut self.sites[site].slots[slot];

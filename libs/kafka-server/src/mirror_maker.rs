@@ -19,6 +19,8 @@ pub struct MirrorMaker {
     /// Which topics, a regular expression. It must not match the names of mirrored ones, or they
     /// would be mirrored on and on.
     pub topics: String,
+    /// Between region and topic in a mirrored topic's name.
+    pub separator: String,
     /// Copies of each topic that MirrorMaker makes.
     pub replication: u32,
     /// Whether it copies in transactions. Meridian needs none: what comes twice changes nothing.
@@ -28,7 +30,8 @@ pub struct MirrorMaker {
 impl MirrorMaker {
     /// Of these clusters, with these topics, one copy of each, at least once.
     pub fn new(clusters: BTreeMap<String, String>, topics: impl Into<String>) -> Self {
-        Self { clusters, topics: topics.into(), replication: 1, exactly_once: false }
+        let (topics, separator) = (topics.into(), ".".to_owned());
+        Self { clusters, topics, separator, replication: 1, exactly_once: false }
     }
 
     /// Its settings as `connect-mirror-maker.sh` takes them, with a comment where the default
@@ -49,6 +52,7 @@ impl MirrorMaker {
             }
         }
         text += SHARED;
+        text += &format!("replication.policy.separator={}\n", self.separator);
         for of in TOPICS {
             text += &format!("{of}replication.factor={}\n", self.replication);
         }

@@ -137,6 +137,9 @@ pub(crate) struct UpArgs {
     /// MirrorMaker
     #[arg(long, requires = "kafka")]
     pub(crate) own_mirror: bool,
+    /// How topics are called.
+    #[command(flatten)]
+    pub(crate) topics: TopicArgs,
     /// Where `make kafka` put Kafka
     #[arg(long, value_name = "DIR", default_value = "target/kafka", env = "MERIDIAN_KAFKA")]
     pub(crate) kafka_home: PathBuf,
@@ -161,6 +164,9 @@ pub(crate) enum KafkaCommand {
         /// The catalog: a directory of YAML files
         #[arg(default_value = ".")]
         catalog: PathBuf,
+        /// How they are called.
+        #[command(flatten)]
+        topics: TopicArgs,
     },
     /// A ready `mm2.properties` for MirrorMaker 2
     Mm2Config {
@@ -170,7 +176,21 @@ pub(crate) enum KafkaCommand {
         /// Copies of each mirrored topic
         #[arg(long, default_value_t = 3)]
         replication: u32,
+        /// How they are called.
+        #[command(flatten)]
+        topics: TopicArgs,
     },
+}
+
+/// How the topics of a mesh on Kafka are called.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TopicArgs {
+    /// Before the names of the mesh's own topics: two meshes in one cluster need different ones
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) topic_prefix: String,
+    /// What a region's topic is called where it is mirrored to
+    #[arg(long, default_value = "{region}.{topic}", value_name = "PATTERN")]
+    pub(crate) mirrored_topics: String,
 }
 
 /// `broker` and `mirror-maker`.

@@ -17,6 +17,9 @@ pub(crate) struct Mesh {
     pub(crate) catalog: PathBuf,
     /// Who supervises it; none when it is down.
     pub(crate) supervisor: Option<Supervisor>,
+    /// How topics are called.
+    #[serde(default)]
+    pub(crate) topics: node::Names,
     /// By region.
     pub(crate) regions: IndexMap<String, Region>,
 }
@@ -245,6 +248,7 @@ mod tests {
             mesh: "nyc".into(),
             catalog: "catalog".into(),
             supervisor: None,
+            topics: node::Names::default(),
             regions: [("lga".to_owned(), region(1)), ("ewr".to_owned(), region(11))].into(),
         }
     }

@@ -9,7 +9,6 @@ use lattice::delta::claim_of;
 use store::{Record, Store};
 
 use crate::shared::Shared;
-use crate::topics;
 
 const RETRY_MS: u64 = 200;
 const BATCH: usize = 2_000;
@@ -37,10 +36,11 @@ pub(crate) async fn run(shared: Arc<Shared>, store: Arc<Store>) {
 /// The name in this region's log of a region's delta topic.
 #[must_use]
 pub(crate) fn delta_topic(shared: &Shared, region: &str, source: &str) -> Arc<str> {
-    let deltas = topics::deltas(source);
+    let topics = &shared.identity.topics;
+    let deltas = topics.deltas(source);
     match *region == *shared.identity.region {
         true => deltas,
-        false => topics::mirrored(region, &deltas),
+        false => topics.mirrored(region, &deltas),
     }
 }
 

@@ -7,7 +7,6 @@ use catalog::Catalog;
 use clock::Task;
 
 use crate::shared::Shared;
-use crate::topics;
 
 const RETRY_MS: u64 = 200;
 const BATCH: usize = 1_000;
@@ -15,10 +14,10 @@ const BATCH: usize = 1_000;
 /// Starts a task per region's catalog topic.
 #[must_use]
 pub(crate) fn start(shared: &Arc<Shared>) -> Vec<Task> {
-    let own = &shared.identity.region;
+    let (own, topics) = (&shared.identity.region, &shared.identity.topics);
     let topic = |region: &Arc<str>| match region == own {
-        true => topics::CATALOG.into(),
-        false => topics::mirrored(region, topics::CATALOG),
+        true => topics.catalog(),
+        false => topics.mirrored(region, &topics.catalog()),
     };
     let regions = shared.identity.regions.iter();
     regions.map(|region| spawn(shared.clone(), topic(region))).collect()
@@ -40,8 +39,9 @@ fn spawn(shared: Arc<Shared>, topic: Arc<str>) -> Task {
 }
 
 async fn follow(shared: &Shared, topic: &Arc<str>) -> Result<(), LogError> {
-    if topic.as_ref() == topics::CATALOG {
-        shared.log.ensure(&topics::catalog_spec()).await?;
+    let own = shared.identity.topics.catalog_spec();
+    if *topic == own.name {
+        shared.log.ensure(&own).await?;
     }
     let mut tail = shared.log.tail(vec![(Partition::new(topic.clone(), 0), 0)]).await?;
     loop {

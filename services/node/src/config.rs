@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kafka::Kafka;
 use crate::serve::NodeError;
+use crate::topics::Names;
 
 /// Everything that a node must be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Config {
     /// and the other regions' are mirrored from `peers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Kafka>,
+    /// How topics are called; the same in all regions.
+    #[serde(default)]
+    pub topics: Names,
     /// Serve on an address that is not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
@@ -64,6 +68,7 @@ impl Config {
                     .to_owned(),
             );
         }
+        self.topics.check(&self.regions).or_else(|why| bad(format!("topics: {why}")))?;
         if !self.grpc.ip().is_loopback() && !self.allow_remote {
             return bad(format!(
                 "grpc: {} is not a loopback address, and there is no TLS yet; \
@@ -90,6 +95,7 @@ mod tests {
             ("peers: {jfk", "peers: {sfo", "peer 'sfo'"),
             ("[ewr, jfk]", "[ewr, 'j.fk']", "without dots"),
             ("mesh: nyc", "mash: nyc", "mash"),
+            ("mesh: nyc", "mesh: nyc, topics: {mirrored: '{topic}'}", "{region}"),
             ("mesh: nyc", "mesh: nyc, kafka: {bootstrap: 'h:1'}", "mm2-config"),
         ] {
             let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();

@@ -7,13 +7,12 @@ use backbone::{LogError, Partition, Stored};
 
 use crate::partition::RULE;
 use crate::shared::Shared;
-use crate::topics;
 
 const BATCH: usize = 500;
 
 /// Every dead letter of a source in this region, once, in offset order by partition.
 pub(crate) async fn read(shared: &Shared, source: &str) -> Result<Vec<DeadLetter>, LogError> {
-    let topic = topics::dead_letters(source);
+    let topic = shared.identity.topics.dead_letters(source);
     let Some(info) = shared.log.topic(&topic).await? else { return Ok(Vec::new()) };
     let mut letters = Vec::new();
     for index in 0..info.partitions {

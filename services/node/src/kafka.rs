@@ -10,7 +10,7 @@ use catalog::Source;
 use serde::{Deserialize, Serialize};
 
 use crate::serve::NodeError;
-use crate::topics;
+use crate::topics::Names;
 
 /// A Kafka cluster that is the region's log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,11 +73,11 @@ pub struct NeededTopic {
 
 /// All that a mesh of these sources needs in each region's cluster.
 #[must_use]
-pub fn needed_topics(sources: &[Arc<Source>], shards: u32) -> Vec<NeededTopic> {
-    let of_sources = sources.iter().flat_map(|source| topics::source_specs(source, shards));
-    let specs = std::iter::once(topics::catalog_spec()).chain(of_sources);
+pub fn needed_topics(names: &Names, sources: &[Arc<Source>], shards: u32) -> Vec<NeededTopic> {
+    let of_sources = sources.iter().flat_map(|source| names.source_specs(source, shards));
+    let specs = std::iter::once(names.catalog_spec()).chain(of_sources);
     let needed = specs.map(|spec| NeededTopic {
-        mirrored: topics::is_mirrored(&spec.name),
+        mirrored: names.is_mirrored(&spec.name),
         settings: topic_settings(spec.retention),
         name: spec.name,
         partitions: spec.partitions,

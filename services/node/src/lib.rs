@@ -30,3 +30,4 @@ pub mod topics;
 pub use config::Config;
 pub use kafka::{Kafka, NeededTopic, needed_topics};
 pub use serve::{NodeError, run};
+pub use topics::Names;

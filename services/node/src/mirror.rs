@@ -26,6 +26,7 @@ use crate::kafka::Kafka;
 use crate::mirrors::{Mirrors, Sharing};
 use crate::serve::NodeError;
 use crate::shared::{Identity, Shared};
+use crate::topics::Names;
 use crate::{catalog_watch, status};
 
 /// Everything that a mirror must be told.
@@ -40,6 +41,9 @@ pub struct MirrorConfig {
     pub kafka: Kafka,
     /// The other regions' clusters, which are only read.
     pub kafka_peers: BTreeMap<Arc<str>, Kafka>,
+    /// How topics are called, here and there.
+    #[serde(default)]
+    pub topics: Names,
     /// Where to say how it is, over gRPC.
     pub grpc: SocketAddr,
     /// Where to serve `/metrics`.
@@ -58,6 +62,10 @@ impl MirrorConfig {
         Ok(config)
     }
 
+    fn regions(&self) -> Vec<Arc<str>> {
+        self.kafka_peers.keys().chain([&self.region]).cloned().collect()
+    }
+
     /// Checks what types cannot say.
     pub fn check(&self) -> Result<(), NodeError> {
         let bad = |message: String| Err(NodeError::Config(message));
@@ -70,6 +78,7 @@ impl MirrorConfig {
                 self.region
             ));
         }
+        self.topics.check(&self.regions()).or_else(|why| bad(format!("topics: {why}")))?;
         let listeners = [("grpc", self.grpc), ("metrics", self.metrics)];
         let remote = listeners.iter().find(|(_, address)| !address.ip().is_loopback());
         if let (Some((key, address)), false) = (remote, self.allow_remote) {
@@ -95,8 +104,9 @@ pub async fn run(
         peers.push((region.clone(), KafkaLog::new(peer.options()?, env.clone())?));
     }
     let log = KafkaLog::new(config.kafka.options()?, env.clone())?;
-    let regions = config.kafka_peers.keys().cloned().chain([config.region.clone()]).collect();
-    let identity = Identity { mesh: config.mesh, region: config.region.clone(), regions };
+    let regions = config.regions();
+    let (mesh, region, topics) = (config.mesh, config.region.clone(), config.topics);
+    let identity = Identity { mesh, region, regions, topics };
     // Of a node it has the catalog alone: that names the sources whose deltas are mirrored.
     let shared = Arc::new(Shared::new(identity, env, log, Arc::new(MemoryCheckpoints::default())));
     let _catalog = catalog_watch::start(&shared);

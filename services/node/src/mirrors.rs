@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use backbone::mirror::{Mirror, MirrorStatus, Names, POSITIONS_TOPIC, positions_spec};
+use backbone::mirror::{Mirror, MirrorStatus, Names, positions_spec};
 use backbone::{LogError, Tailer};
 use clock::Task;
 use futures::future::select;
@@ -12,7 +12,6 @@ use lattice::Region;
 use tokio::sync::watch;
 
 use crate::shared::Shared;
-use crate::topics;
 
 const RETRY_MS: u64 = 200;
 
@@ -46,7 +45,7 @@ impl Mirrors {
         peers: Vec<(Region, Arc<dyn Tailer>)>,
         sharing: Sharing,
     ) -> Self {
-        let (wanted, topics) = watch::channel(vec![Arc::from(topics::CATALOG)]);
+        let (wanted, topics) = watch::channel(vec![shared.identity.topics.catalog()]);
         let env = &shared.env;
         let keeping = keep_topics(shared.clone(), wanted);
         let mut tasks = vec![env.spawn("topics", Box::pin(keeping))];
@@ -76,7 +75,12 @@ impl Mirrors {
 }
 
 fn names(shared: &Shared, from: &Region) -> Names {
-    Names { claim: claim(shared, from).into(), ..Names::of(from) }
+    let (of, region) = (shared.identity.topics.clone(), from.clone());
+    Names {
+        claim: claim(shared, from).into(),
+        positions: of.positions(),
+        topic: Arc::new(move |topic| of.mirrored(&region, topic)),
+    }
 }
 
 /// The claim, and the group of those who take turns.
@@ -104,9 +108,10 @@ impl One {
     }
 
     async fn follow_turns(&self, shared: &Shared) -> Result<(), LogError> {
-        shared.log.ensure(&positions_spec(&POSITIONS_TOPIC.into())).await?;
+        let positions = shared.identity.topics.positions();
+        shared.log.ensure(&positions_spec(&positions)).await?;
         let group = claim(shared, &self.from);
-        let mut turn = shared.log.assignments(&group, POSITIONS_TOPIC).await?;
+        let mut turn = shared.log.assignments(&group, &positions).await?;
         loop {
             if turn.wait_for(|mine| !mine.is_empty()).await.is_err() {
                 return Ok(());
@@ -126,8 +131,9 @@ async fn keep_topics(shared: Arc<Shared>, topics: watch::Sender<Vec<Arc<str>>>) 
     let mut catalog = shared.catalog.subscribe();
     loop {
         let sources = catalog.borrow_and_update().sources();
-        let deltas = sources.iter().map(|source| topics::deltas(&source.name));
-        let wanted: Vec<_> = std::iter::once(topics::CATALOG.into()).chain(deltas).collect();
+        let names = &shared.identity.topics;
+        let deltas = sources.iter().map(|source| names.deltas(&source.name));
+        let wanted: Vec<_> = std::iter::once(names.catalog()).chain(deltas).collect();
         topics.send_if_modified(|known| {
             let news = *known != wanted;
             *known = wanted;

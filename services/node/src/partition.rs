@@ -13,7 +13,6 @@ use clock::Task;
 use store::Store;
 
 use crate::shared::Shared;
-use crate::topics;
 
 use session::Session;
 
@@ -86,7 +85,7 @@ async fn follow_assignments(
     store: &Arc<Store>,
     source: &Arc<Source>,
 ) -> Result<(), LogError> {
-    let [events, deltas, rejected] = topics::source_specs(source, store.shards());
+    let [events, deltas, rejected] = shared.identity.topics.source_specs(source, store.shards());
     shared.log.ensure(&events).await?;
     shared.log.ensure(&deltas).await?;
     let mut letters = shared.log.ensure(&rejected).await?.partitions;

@@ -110,6 +110,6 @@ async fn ask(shared: &Shared, origin: &Origin, shard: u32, source: &str) -> Resu
     };
     tracing::info!(?origin, shard, "asking the owner to append its panes again");
     let (key, value) = repair_record(&request);
-    let partition = Partition::new(topics::deltas(source), shard);
+    let partition = Partition::new(shared.identity.topics.deltas(source), shard);
     shared.log.append(&partition, vec![Record::new(key, value)]).await.map(|_| ())
 }

@@ -14,11 +14,11 @@ use store::{CheckpointError, Checkpoints, DiskCheckpoints};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
+use crate::checkpointer;
 use crate::config::Config;
 use crate::core::Core;
 use crate::service::NodeService;
 use crate::shared::Identity;
-use crate::{checkpointer, topics};
 
 /// How long gateways have to go elsewhere once they have been told that this node ends.
 const DRAIN_MS: u64 = 500;
@@ -92,7 +92,12 @@ pub async fn run(
         let peer = RemoteLog::connect(address)?;
         peers.push((region.clone(), Arc::new(peer)));
     }
-    let identity = Identity { mesh: config.mesh, region: config.region, regions: config.regions };
+    let identity = Identity {
+        mesh: config.mesh,
+        region: config.region,
+        regions: config.regions,
+        topics: config.topics,
+    };
     let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));
     serve(env, core.clone(), tails, listener, shutdown).await?;
     if let Some(store) = core.shared().store() {
@@ -113,7 +118,8 @@ fn open_log(
     }
     let options = LogOptions::new(config.mesh.clone(), config.region.clone());
     let log = LocalLog::open(config.data.join("log"), env.clone(), options)?;
-    let tails = LogService::new(log.clone(), topics::is_mirrored);
+    let topics = config.topics.clone();
+    let tails = LogService::new(log.clone(), move |topic: &str| topics.is_mirrored(topic));
     Ok((log, Some(tails)))
 }
 

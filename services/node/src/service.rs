@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::load::Load;
 use crate::reader::{ReadError, read};
 use crate::shared::Shared;
-use crate::{dead_letters, explain, status, tokens, topics};
+use crate::{dead_letters, explain, status, tokens};
 
 /// A watcher hears of changes at once, and at least this often.
 const WATCH_MS: u64 = 500;
@@ -133,10 +133,11 @@ impl Node for NodeService {
             let taken = expected.insert(&entry.key, &entry.value);
             taken.map_err(|error| Status::invalid_argument(error.to_string()))?;
         }
-        shared.log.ensure(&topics::catalog_spec()).await.map_err(log_status)?;
+        let topic = shared.identity.topics.catalog_spec();
+        shared.log.ensure(&topic).await.map_err(log_status)?;
         let records =
             entries.into_iter().map(|entry| Record::new(entry.key, entry.value)).collect();
-        let partition = Partition::new(topics::CATALOG, 0);
+        let partition = Partition::new(topic.name, 0);
         shared.log.append(&partition, records).await.map_err(log_status)?;
         let taken = shared.wait_for(|| shared.catalog_now().generation() >= expected.generation());
         clock::timeout(&shared.env, DEFINE_WAIT_MS, taken).await.map_err(|_| {

@@ -14,6 +14,7 @@ use store::{Checkpoints, Store};
 use tokio::sync::watch;
 
 use crate::positions::Positions;
+use crate::topics::Names;
 
 /// Who this node is.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Identity {
     pub region: Region,
     /// All regions of the mesh, this one among them, in a fixed order.
     pub regions: Vec<Region>,
+    /// How its topics are called.
+    pub topics: Names,
 }
 
 /// One node's state. Pure of threads: all tasks run on the [`Env`].

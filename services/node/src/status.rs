@@ -14,7 +14,6 @@ use crate::core::Core;
 use crate::mirrors::Mirrors;
 use crate::origins::{self, Standing};
 use crate::shared::Shared;
-use crate::topics;
 
 /// Why the node is not ready; `None`: it is.
 #[must_use]
@@ -42,7 +41,8 @@ pub fn not_ready(shared: &Shared) -> Option<String> {
 /// deltas are read up to where they were at the start, and what they say is fresh.
 fn folded_elsewhere(shared: &Shared, source: &Source) -> bool {
     let Some(store) = shared.store() else { return false };
-    if !shared.positions.lock().caught_up_in(&topics::deltas(&source.name)) {
+    let deltas = shared.identity.topics.deltas(&source.name);
+    if !shared.positions.lock().caught_up_in(&deltas) {
         return false;
     }
     let (catalog, now_ms) = (shared.catalog_now(), shared.env.now_ms());

@@ -94,9 +94,9 @@ impl Definitions {
     ///
     /// # Errors
     /// As of [`Definitions::project`].
-    pub(crate) fn topics(&self) -> Result<Vec<node::NeededTopic>> {
+    pub(crate) fn topics(&self, names: &node::Names) -> Result<Vec<node::NeededTopic>> {
         let catalog = self.alone()?.catalog;
-        Ok(node::needed_topics(&catalog.sources(), catalog.shards_or_default()))
+        Ok(node::needed_topics(names, &catalog.sources(), catalog.shards_or_default()))
     }
 
     /// As a mesh knows it that has nothing else.

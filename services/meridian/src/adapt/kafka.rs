@@ -6,15 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use kafka_server::{Broker, Installation, KafkaError, MirrorMaker};
+use node::Names;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::KafkaRunArgs;
 use crate::error::{CliError, Result};
 use crate::mesh::{Mesh, OwnKafka, Region};
-
-/// What other regions need of a region, as MirrorMaker matches it: against whole names.
-const MIRRORED: &str = "mesh-catalog|mesh-deltas-.*";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct BrokerSettings {
@@ -32,6 +30,7 @@ struct MirrorMakerSettings {
     clusters: BTreeMap<String, String>,
     /// The region that is copied to.
     into: String,
+    topics: Names,
 }
 
 /// The YAML of a region's broker, whose directory is in the region's.
@@ -58,6 +57,7 @@ pub(crate) fn mirror_maker_settings(dir: &Path, mesh: &Mesh, region: &str) -> Re
         dir: dir.join("mirror-maker"),
         clusters: clusters(mesh),
         into: region.to_owned(),
+        topics: mesh.topics.clone(),
     })
 }
 
@@ -70,9 +70,32 @@ pub(crate) fn clusters(mesh: &Mesh) -> BTreeMap<String, String> {
 }
 
 /// A `mm2.properties` for clusters that somebody else runs.
-pub(crate) fn mm2_config(clusters: BTreeMap<String, String>, replication: u32) -> String {
-    let mirror = MirrorMaker::new(clusters, MIRRORED);
-    MirrorMaker { replication, ..mirror }.properties()
+///
+/// # Errors
+/// Names that MirrorMaker cannot give.
+pub(crate) fn mm2_config(
+    clusters: BTreeMap<String, String>,
+    topics: &Names,
+    replication: u32,
+) -> Result<String> {
+    let mirror = mirror_maker_of(clusters, topics)?;
+    Ok(MirrorMaker { replication, ..mirror }.properties())
+}
+
+/// With what of names it can be told.
+fn mirror_maker_of(clusters: BTreeMap<String, String>, topics: &Names) -> Result<MirrorMaker> {
+    let regions: Vec<_> = clusters.keys().map(|region| region.as_str().into()).collect();
+    topics.check(&regions).map_err(|why| CliError::Usage(format!("topics: {why}")))?;
+    let other = || {
+        CliError::Usage(format!(
+            "MirrorMaker 2 calls topics by their region first, as {{region}}_{{topic}}, and not '{}'; \
+             another replicator may, or `meridian mirror`",
+            topics.mirrored
+        ))
+    };
+    let separator = topics.separator().ok_or_else(other)?.to_owned();
+    let mirror = MirrorMaker::new(clusters, topics.mirrored_pattern());
+    Ok(MirrorMaker { separator, ..mirror })
 }
 
 /// Whether there is a Kafka to be started.
@@ -102,8 +125,8 @@ pub(crate) fn broker(args: &KafkaRunArgs) -> Result<()> {
 pub(crate) fn mirror_maker(args: &KafkaRunArgs) -> Result<()> {
     let settings: MirrorMakerSettings = read(&args.config)?;
     let kafka = Installation::find(&settings.home).map_err(failed)?;
-    let file = MirrorMaker::new(settings.clusters, MIRRORED).write(&settings.dir);
-    let file = file.map_err(failed)?;
+    let mirror = mirror_maker_of(settings.clusters, &settings.topics)?;
+    let file = mirror.write(&settings.dir).map_err(failed)?;
     let command = MirrorMaker::command(&kafka, &file, [settings.into.as_str()]);
     become_it(command, args.exit_with_parent)
 }

@@ -30,6 +30,7 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
         kafka_peers: peers.collect(),
         grpc: socket(&process.grpc)?,
         metrics: socket(&process.metrics)?,
+        topics: mesh.topics.clone(),
         allow_remote: false,
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("mirror.yaml: {e}")))

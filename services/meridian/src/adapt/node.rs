@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clock::Env;
 
-use crate::cli::NodeArgs;
+use crate::cli::{NodeArgs, TopicArgs};
 use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
 use crate::supervisor::{ProcessId, socket};
@@ -32,9 +32,18 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
         grpc: socket(&process.grpc)?,
         peers,
         kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),
+        topics: mesh.topics.clone(),
         allow_remote: false,
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("node.yaml: {e}")))
+}
+
+/// How topics are to be called.
+pub(crate) fn names(args: &TopicArgs) -> node::Names {
+    node::Names {
+        prefix: args.topic_prefix.as_str().into(),
+        mirrored: args.mirrored_topics.as_str().into(),
+    }
 }
 
 /// Runs a node until `shutdown`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::adapt;
-use crate::cli::{KafkaArgs, KafkaCommand};
+use crate::cli::{KafkaArgs, KafkaCommand, TopicArgs};
 use crate::error::{CliError, Result};
 use crate::out;
 
@@ -16,19 +16,21 @@ use crate::out;
 /// The catalog, or pairs that are none.
 pub(super) fn run(args: &KafkaArgs) -> Result<()> {
     match &args.what {
-        KafkaCommand::Topics { catalog } => topics(catalog),
-        KafkaCommand::Mm2Config { kafka, replication } => {
+        KafkaCommand::Topics { catalog, topics } => print_topics(catalog, topics),
+        KafkaCommand::Mm2Config { kafka, replication, topics } => {
             let clusters: BTreeMap<String, String> = pairs(kafka)?.into_iter().collect();
-            out::line(adapt::kafka::mm2_config(clusters, *replication).trim_end());
+            let names = adapt::node::names(topics);
+            let text = adapt::kafka::mm2_config(clusters, &names, *replication)?;
+            out::line(text.trim_end());
             Ok(())
         }
     }
 }
 
-fn topics(catalog: &Path) -> Result<()> {
+fn print_topics(catalog: &Path, topics: &TopicArgs) -> Result<()> {
     let definitions = adapt::catalog::compile(catalog)?;
     let mut table = out::table(["topic", "partitions", "mirrored", "settings"]);
-    for topic in definitions.topics()? {
+    for topic in definitions.topics(&adapt::node::names(topics))? {
         let settings: Vec<String> =
             topic.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mirrored = if topic.mirrored { "yes" } else { "no" };

@@ -54,6 +54,7 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
         base_port: args.base_port,
         kafka,
         own_mirror: args.own_mirror,
+        topics: adapt::node::names(&args.topics),
     };
     let mesh = layout.settle(before.as_ref())?;
     let (supervision, mesh, supervised) = supervise(env.clone(), data, mesh, lock).await?;

@@ -43,6 +43,7 @@ pub(crate) struct Layout {
     pub(crate) kafka: Kafka,
     /// Whether mirrors of ours copy between the regions' Kafka, and not MirrorMaker.
     pub(crate) own_mirror: bool,
+    pub(crate) topics: node::Names,
 }
 
 /// What the regions' logs are.
@@ -67,6 +68,7 @@ impl Layout {
     pub(crate) fn settle(&self, before: Option<&Mesh>) -> Result<Mesh> {
         check_regions(&self.regions)?;
         self.check_nodes()?;
+        self.check_topics()?;
         if let Some(before) = before {
             self.check_same(before)?;
         }
@@ -94,7 +96,8 @@ impl Layout {
             regions.insert(name.clone(), region);
         }
         let catalog = self.catalog.clone();
-        Ok(Mesh { mesh: self.mesh.clone(), catalog, supervisor: None, regions })
+        let topics = self.topics.clone();
+        Ok(Mesh { mesh: self.mesh.clone(), catalog, supervisor: None, topics, regions })
     }
 
     fn http_port(
@@ -163,6 +166,18 @@ impl Layout {
         Ok(())
     }
 
+    fn check_topics(&self) -> Result<()> {
+        let refuse = |why: String| Err(CliError::Usage(format!("topics: {why}")));
+        let renamed = self.topics != node::Names::default();
+        if renamed && self.kafka == Kafka::None {
+            return refuse(
+                "the embedded log's have the names that they have; --kafka's can differ".into(),
+            );
+        }
+        let regions: Vec<_> = self.regions.iter().map(|region| region.as_str().into()).collect();
+        self.topics.check(&regions).or_else(refuse)
+    }
+
     fn check_same(&self, before: &Mesh) -> Result<()> {
         let other = |what| Err(CliError::OtherMesh { data: self.data.clone(), what });
         if before.mesh != self.mesh {
@@ -170,6 +185,9 @@ impl Layout {
                 "holds the mesh of project '{}', and the catalog is of project '{}': give another --data",
                 before.mesh, self.mesh
             ));
+        }
+        if before.topics != self.topics {
+            return other("holds a mesh whose topics have other names: give the same --topic-prefix and --mirrored-topics, or another --data".into());
         }
         let on_kafka = before.regions.values().any(|region| region.kafka.is_some());
         if on_kafka != (self.kafka != Kafka::None) {
@@ -333,6 +351,7 @@ mod tests {
             base_port: 0,
             kafka: Kafka::None,
             own_mirror: false,
+            topics: node::Names::default(),
         }
     }
 

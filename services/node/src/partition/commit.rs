@@ -12,7 +12,6 @@ use store::StagedPlan;
 
 use super::End;
 use super::session::Session;
-use crate::topics;
 
 /// The header of a dead letter that says which rule it broke.
 pub(crate) const RULE: &str = "rule";
@@ -149,7 +148,7 @@ fn dead_letter(session: &Session, rejected: &Rejected) -> (Partition, Record) {
     let appended = (Arc::from("appended_ms"), rejected.appended_ms.to_be_bytes().to_vec().into());
     let record =
         Record { key: Some(key.into()), value: Some(event), headers: vec![rule, appended] };
-    let topic = topics::dead_letters(&session.source.name);
+    let topic = session.shared.identity.topics.dead_letters(&session.source.name);
     (Partition::new(topic, session.partition.index), record)
 }
 
