@@ -38,6 +38,7 @@ pub(crate) fn source(body: &SourceBody) -> Result<Source, BuildError> {
         name: contract.source.as_str().into(),
         topic: contract.topic.as_str().into(),
         contract: hash(&[&canonical]),
+        format: contract.format,
         fields: contract.fields.iter().map(rule).collect::<Result<_, _>>()?,
         event_time,
         id: contract.id.as_ref().map(|id| field(contract, id)).transpose()?,

@@ -34,8 +34,35 @@ pub struct Contract {
     pub max_ahead_ms: i64,
     /// Events for which this holds are dropped before the contract.
     pub skip: Option<String>,
+    /// How events are written. JSON is left out, so that contracts from before there was a choice keep
+    /// their hash.
+    #[serde(default, skip_serializing_if = "Format::is_json")]
+    pub format: Format,
     /// Ordered by name.
     pub fields: Vec<FieldRule>,
+}
+
+/// How events are written as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A JSON object.
+    #[default]
+    Json,
+}
+
+impl Format {
+    /// From the YAML.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            other => Err(format!("`{other}` is no format that this version reads; write json")),
+        }
+    }
+
+    fn is_json(&self) -> bool {
+        *self == Self::Json
+    }
 }
 
 /// A field of an event.

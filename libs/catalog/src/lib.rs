@@ -24,6 +24,7 @@ mod yaml;
 pub use changes::{Change, Changes, Line, RetireError, changes, retire};
 pub use check::{DEFAULT_SHARDS, Definitions, check_region, compile};
 pub use coerce::{CoerceError, coerce};
+pub use definitions::Format;
 pub use diagnostics::{Diagnostic, Place};
 pub use entries::{CatalogError, MAX_ENTRY_BYTES};
 pub use on_demand::{OnDemand, OnDemandFeature, Origin};

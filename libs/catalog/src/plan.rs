@@ -5,6 +5,8 @@ use std::sync::Arc;
 use expr::Expr;
 use lattice::{CellSpec, PlanHash, Type, Value};
 
+use crate::definitions::Format;
+
 /// A stream of events with a contract.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -15,6 +17,8 @@ pub struct Source {
     /// Hash of what decides which events are valid, skipped or repeated, and when they happened.
     /// Plans with equal contracts can be folded in one pass.
     pub contract: [u8; 16],
+    /// How its events are written.
+    pub format: Format,
     /// The schema, ordered by name. Expressions see fields by this order.
     pub fields: Vec<Field>,
     /// Index of the event time's field.

@@ -47,6 +47,7 @@ pub(crate) struct Entity {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
     pub(crate) topic: Opt<String>,
+    pub(crate) format: Opt<String>,
     pub(crate) event_time: Opt<String>,
     pub(crate) id: Opt<String>,
     pub(crate) id_window: Option<IdWindow>,

@@ -87,6 +87,11 @@ fn every_refusal_names_the_thing_the_place_and_the_way_out() {
         ),
         ("    topic: pay", "    topic: \"a b\"", "c.yaml:6:12: `a b` is not a topic"),
         (
+            "    topic: pay",
+            "    format: avro",
+            "c.yaml:6:13: `avro` is no format that this version reads; write json",
+        ),
+        (
             "    event_time: at",
             "    event_time: n",
             "c.yaml:7:17: `event_time: n` must be a field of type timestamp",

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use catalog::{Field, OnViolation, Source};
 use lattice::{Input, Type, Value};
 
+use crate::format::{Format, Raw, reader};
 use crate::ids;
-use crate::json::{Names, Raw};
 
 /// Of a value, in a rule, as many characters are shown.
 const SHOWN_CHARS: usize = 40;
@@ -21,7 +21,7 @@ const SHOWN_VALUES: usize = 8;
 /// A source's contract, ready to check events.
 pub(crate) struct Contract {
     source: Arc<Source>,
-    names: Names,
+    format: Box<dyn Format>,
 }
 
 /// What the contract says of an event.
@@ -44,8 +44,9 @@ pub(crate) struct Valid<'r> {
 
 impl Contract {
     pub(crate) fn new(source: Arc<Source>) -> Self {
-        let names = Names::new(source.fields.iter().map(|field| field.name.clone()));
-        Self { source, names }
+        let names = source.fields.iter().map(|field| field.name.clone());
+        let format = reader(source.format, names);
+        Self { source, format }
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -54,7 +55,7 @@ impl Contract {
 
     /// The event's fields, unchecked. The error is the broken rule.
     pub(crate) fn read<'a>(&self, event: &'a [u8]) -> Result<Vec<Raw<'a>>, String> {
-        self.names.read(event)
+        self.format.read(event)
     }
 
     pub(crate) fn check<'r>(&self, raws: &'r [Raw<'_>], appended_ms: i64) -> Verdict<'r> {

@@ -12,32 +12,21 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-/// What stands in an event for one field.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) enum Raw<'a> {
-    /// Null, or absent.
-    #[default]
-    Null,
-    Bool(bool),
-    Int(i64),
-    /// Any other number; finite.
-    Float(f64),
-    Text(Cow<'a, str>),
-    /// An array or an object, which no field can take.
-    Nested,
-}
+use crate::format::{Format, Raw};
 
 /// Field names, to their places.
-pub(crate) struct Names(HashMap<Arc<str>, usize, FixedState>);
+pub(crate) struct Json(HashMap<Arc<str>, usize, FixedState>);
 
-impl Names {
+impl Json {
     pub(crate) fn new(names: impl Iterator<Item = Arc<str>>) -> Self {
         Self(names.enumerate().map(|(place, name)| (name, place)).collect())
     }
+}
 
-    /// The fields of the event, by place. Of a key that occurs twice the last holds, as in nearly
-    /// every JSON parser, so that producer and fold see the same. The error is the broken rule.
-    pub(crate) fn read<'a>(&self, event: &'a [u8]) -> Result<Vec<Raw<'a>>, String> {
+impl Format for Json {
+    /// Of a key that occurs twice the last holds, as in nearly every JSON parser, so that producer
+    /// and fold see the same.
+    fn read<'a>(&self, event: &'a [u8]) -> Result<Vec<Raw<'a>>, String> {
         if event.is_empty() {
             return Err("the record has no value".to_owned());
         }
@@ -55,7 +44,7 @@ impl Names {
 }
 
 struct Fields<'f, 'a> {
-    names: &'f Names,
+    names: &'f Json,
     fields: &'f mut [Raw<'a>],
 }
 
@@ -78,7 +67,7 @@ impl<'a> Visitor<'a> for Fields<'_, 'a> {
 }
 
 /// A key, read as the place of the field that it names.
-struct Place<'f>(&'f Names);
+struct Place<'f>(&'f Json);
 
 impl<'a> DeserializeSeed<'a> for Place<'_> {
     type Value = Option<usize>;

@@ -6,6 +6,7 @@
 
 mod contract;
 mod fold;
+mod format;
 mod ids;
 mod json;
 mod panes;

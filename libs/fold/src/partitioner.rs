@@ -6,11 +6,11 @@ use std::sync::Arc;
 use catalog::Source;
 use lattice::shard_of;
 
-use crate::json::{Names, Raw};
+use crate::format::{Format, Raw, reader};
 
 /// Picks partitions for one source.
 pub struct Partitioner {
-    id: Names,
+    id: Box<dyn Format>,
     partitions: u32,
 }
 
@@ -20,7 +20,7 @@ impl Partitioner {
     pub fn new(source: &Source, partitions: u32) -> Self {
         let id = source.id.and_then(|place| source.fields.get(place));
         let name: Option<Arc<str>> = id.map(|field| field.name.clone());
-        Self { id: Names::new(name.into_iter()), partitions }
+        Self { id: reader(source.format, name.into_iter()), partitions }
     }
 
     /// The event's partition.

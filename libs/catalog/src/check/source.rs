@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::scalars::{Checker, check_field, check_topic, parse_bytes, parse_type, type_name};
 use crate::coerce::coerce;
-use crate::definitions::{Contract, FieldRule, SourceBody};
+use crate::definitions::{Contract, FieldRule, Format, SourceBody};
 use crate::yaml;
 
 const DAY_MS: i64 = 86_400_000;
@@ -121,6 +121,10 @@ fn contract(
     let disorder_ms = checker.duration_ms(source.disorder.as_ref(), (0, 0));
     let max_ahead_ms = checker.duration_ms(source.max_ahead.as_ref(), (0, DEFAULT_MAX_AHEAD_MS));
     let (id_events, id_ms) = ids?;
+    let format = match &source.format {
+        Some(at) => checker.ok(at, Format::parse(&at.value))?,
+        None => Format::default(),
+    };
     let mut contract = Contract {
         source: name.value.clone(),
         topic: topic?.clone(),
@@ -131,6 +135,7 @@ fn contract(
         disorder_ms: disorder_ms?,
         max_ahead_ms: max_ahead_ms?,
         skip: None,
+        format,
         fields: fields?,
     };
     let kind_of = |field: &str| contract.fields.iter().find(|f| f.name == field).map(|f| f.kind);

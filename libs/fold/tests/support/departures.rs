@@ -50,6 +50,7 @@ pub fn source() -> Source {
     Source {
         name: "departures".into(),
         topic: "departures".into(),
+        format: catalog::Format::Json,
         contract: [1; 16],
         event_time: 1,
         id: Some(0),
