@@ -15,6 +15,7 @@
 pub mod fresh;
 pub mod load;
 pub mod mesh;
+pub mod mirror;
 pub mod reading;
 pub mod story;
 

@@ -55,7 +55,7 @@ pub fn root() -> PathBuf {
 }
 
 /// The `meridian` binary that cargo built beside this test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let binary = test.ancestors().nth(2).expect("target/<profile>/deps/test").join("meridian");
     assert!(binary.exists(), "{} is not built; run: cargo build -p meridian", binary.display());
@@ -71,7 +71,7 @@ fn meridian(data: &Path, args: &[&str]) -> Command {
 
 /// Three neighbouring ports that nobody listens on now, and below those that the system gives to
 /// clients: while a killed process is down, somebody's connection must not take its port.
-fn base_port() -> u16 {
+pub(crate) fn base_port() -> u16 {
     for _ in 0..100 {
         let base = rand::random_range(10_000..30_000);
         if (base..base + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {

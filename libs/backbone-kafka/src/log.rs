@@ -1,5 +1,6 @@
 //! The log on Kafka as the rest of Meridian sees it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,17 +8,21 @@ use backbone::{
     Bounds, Log, LogError, Partition, Record, Tail, Tailer, TopicInfo, TopicSpec, Writer,
 };
 use clock::Env;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::append::append;
 use crate::blocking::blocking;
 use crate::cluster::Cluster;
+use crate::group::{self, Progress};
 use crate::options::KafkaOptions;
-use crate::{ensure, group, tail, writer};
+use crate::{ensure, tail, writer};
 
 /// A Kafka cluster.
 pub struct KafkaLog {
     cluster: Arc<Cluster>,
+    /// By group and topic.
+    progress: Mutex<HashMap<(String, Arc<str>), Progress>>,
 }
 
 impl KafkaLog {
@@ -26,7 +31,8 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Fatal`] if a property does not exist or has no such value.
     pub fn new(options: KafkaOptions, env: Arc<dyn Env>) -> Result<Arc<Self>, LogError> {
-        Ok(Arc::new(Self { cluster: Arc::new(Cluster::new(options, env)?) }))
+        let cluster = Arc::new(Cluster::new(options, env)?);
+        Ok(Arc::new(Self { cluster, progress: Mutex::default() }))
     }
 
     /// Drops the records of a partition before `start` now, whatever its topic's retention.
@@ -81,7 +87,16 @@ impl Log for KafkaLog {
         topic: &str,
     ) -> Result<watch::Receiver<Vec<Partition>>, LogError> {
         self.cluster.check([&Partition::new(topic, 0)]).await?;
-        let (config, topic) = (self.cluster.options.member(group), topic.to_owned());
-        blocking(move || group::join(&config, &topic)).await?
+        let (config, topic) = (self.cluster.options.member(group), Arc::<str>::from(topic));
+        let progress = Progress::default();
+        self.progress.lock().insert((group.to_owned(), topic.clone()), progress.clone());
+        blocking(move || group::join(&config, &topic, progress)).await?
+    }
+
+    fn note_progress(&self, group: &str, partition: &Partition, next: u64) {
+        let groups = self.progress.lock();
+        if let Some(progress) = groups.get(&(group.to_owned(), partition.topic.clone())) {
+            progress.note(partition.index, next);
+        }
     }
 }

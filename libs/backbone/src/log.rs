@@ -215,6 +215,9 @@ pub trait Log: Tailer {
         group: &str,
         topic: &str,
     ) -> Result<watch::Receiver<Vec<Partition>>, LogError>;
+    /// How far a member of the group is in a partition that is assigned to it, for people's tools
+    /// that look at groups. Nothing is ever read from it, and it may be lost.
+    fn note_progress(&self, _group: &str, _partition: &Partition, _next: u64) {}
 }
 
 /// A claim's writer.

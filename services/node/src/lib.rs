@@ -7,6 +7,7 @@ pub mod append;
 mod applier;
 mod catalog_watch;
 pub mod checkpointer;
+pub mod claims;
 pub mod config;
 pub mod core;
 mod dead_letters;

@@ -12,6 +12,7 @@ use catalog::Source;
 use clock::Task;
 use store::Store;
 
+use crate::claims::Claim;
 use crate::shared::Shared;
 
 use session::Session;
@@ -79,6 +80,11 @@ fn spawn_source(shared: Arc<Shared>, store: Arc<Store>, source: Arc<Source>) -> 
     )
 }
 
+/// The group of the nodes that share a source's partitions.
+fn group(shared: &Shared, source: &Source) -> String {
+    format!("{}-{}", shared.identity.mesh, source.name)
+}
+
 /// Makes the source's topics, then keeps a task per partition that is assigned to this node.
 async fn follow_assignments(
     shared: &Arc<Shared>,
@@ -89,7 +95,7 @@ async fn follow_assignments(
     shared.log.ensure(&events).await?;
     shared.log.ensure(&deltas).await?;
     let mut letters = shared.log.ensure(&rejected).await?.partitions;
-    let group = format!("{}-{}", shared.identity.mesh, source.name);
+    let group = group(shared, source);
     let mut assigned = shared.log.assignments(&group, &source.topic).await?;
     let mut tasks: BTreeMap<Partition, Task> = BTreeMap::new();
     loop {
@@ -101,7 +107,7 @@ async fn follow_assignments(
             letters = shared.log.ensure(&grown).await?.partitions;
         }
         tasks.retain(|partition, _| mine.contains(partition));
-        shared.folds.lock().retain(|p, _| p.topic != source.topic || mine.contains(p));
+        shared.claims.lock().retain(|p, _| p.topic != source.topic || mine.contains(p));
         for partition in mine {
             tasks.entry(partition.clone()).or_insert_with(|| {
                 spawn_partition(shared.clone(), store.clone(), source.clone(), partition)
@@ -126,13 +132,15 @@ fn spawn_partition(
             loop {
                 let end = match Session::claim(&shared, &store, &source, &partition).await {
                     Ok(session) => {
-                        shared.folds.lock().insert(partition.clone(), Ok(()));
+                        let claim = Claim::new(shared.env.now_ms());
+                        shared.claims.lock().insert(partition.clone(), claim);
                         session.run().await
                     }
                     Err(end) => end,
                 };
                 tracing::info!(%partition, %end, "the fold begins again");
-                shared.folds.lock().insert(partition.clone(), Err(end.to_string()));
+                let claim = Claim::failed(end.to_string(), shared.env.now_ms());
+                shared.claims.lock().insert(partition.clone(), claim);
                 shared.pause(if end == End::Fenced { FENCED_MS } else { RETRY_MS }).await;
             }
         }),

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use store::{Checkpoints, Store};
 use tokio::sync::watch;
 
+use crate::claims::Claims;
 use crate::positions::Positions;
 use crate::topics::Names;
 
@@ -51,8 +52,8 @@ pub struct Shared {
     pub repairs: Mutex<BTreeMap<(Origin, u32), RepairRequest>>,
     /// The newest claimant's mark read in each shard, by origin.
     pub marks: Mutex<BTreeMap<(Origin, u32), u64>>,
-    /// Partitions of this region's sources and whether their fold is at work, with a reason if not.
-    pub folds: Mutex<BTreeMap<backbone::Partition, Result<(), String>>>,
+    /// Partitions that this node folds, or tries to.
+    pub claims: Mutex<Claims>,
     /// Topics that pushes go to, and when they were last looked up, by the environment's clock, us.
     pub pushed: Mutex<BTreeMap<Arc<str>, (u64, TopicInfo)>>,
     /// Whether this node is about to end.
@@ -80,7 +81,7 @@ impl Shared {
             counts: Mutex::default(),
             repairs: Mutex::default(),
             marks: Mutex::default(),
-            folds: Mutex::default(),
+            claims: Mutex::default(),
             pushed: Mutex::default(),
             draining: watch::Sender::new(false),
             store: OnceLock::new(),

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::node::v1::{Health, Position};
-use api::v1::{FoldCounts, MirrorStatus, OriginInfo, OriginStatus, StatusResponse};
+use api::v1::{ClaimStatus, FoldCounts, MirrorStatus, OriginInfo, OriginStatus, StatusResponse};
 use backbone::Partition;
 use catalog::{Catalog, Plan, Source};
 use lattice::{Digest, Origin, PlanHash, Region};
 use store::{State, Store};
 
+use crate::claims::Claim;
 use crate::core::Core;
 use crate::mirrors::Mirrors;
 use crate::origins::{self, Standing};
@@ -22,13 +23,13 @@ pub fn not_ready(shared: &Shared) -> Option<String> {
     if shared.store().is_none() || sources.is_empty() {
         return Some("there is no catalog yet".into());
     }
-    let folds = shared.folds.lock();
+    let claims = shared.claims.lock();
     let stuck =
-        folds.iter().find_map(|(partition, state)| Some((partition, state.as_ref().err()?)));
+        claims.iter().find_map(|(partition, claim)| Some((partition, claim.state.as_ref().err()?)));
     if let Some((partition, reason)) = stuck {
         return Some(format!("{partition}: {reason}"));
     }
-    let claimed = |source: &Source| folds.keys().any(|p| p.topic == source.topic);
+    let claimed = |source: &Source| claims.keys().any(|p| p.topic == source.topic);
     let idle = sources.iter().find(|source| !claimed(source) && !folded_elsewhere(shared, source));
     if let Some(source) = idle {
         return Some(format!("{} is not claimed yet", source.topic));
@@ -211,6 +212,7 @@ pub async fn status(core: &Core) -> StatusResponse {
         warnings: reason.into_iter().chain(catalog.warnings().iter().cloned()).collect(),
         folded: counts(shared),
         mirrors: mirrors(core.mirrors()),
+        claims: claims(shared),
         ..Default::default()
     };
     let Some(store) = shared.store() else { return response };
@@ -296,6 +298,21 @@ fn counts(shared: &Shared) -> std::collections::HashMap<String, FoldCounts> {
         (source.to_string(), counts)
     };
     counts.iter().map(count).collect()
+}
+
+fn claims(shared: &Shared) -> Vec<ClaimStatus> {
+    let now_ms = shared.env.now_ms();
+    let status = |(partition, claim): (&Partition, &Claim)| {
+        let (commits_per_s, events_per_s) = claim.rates(now_ms);
+        ClaimStatus {
+            topic: partition.topic.to_string(),
+            partition: partition.index,
+            error: claim.state.clone().err().unwrap_or_default(),
+            commits_per_s,
+            events_per_s,
+        }
+    };
+    shared.claims.lock().iter().map(status).collect()
 }
 
 /// Each mirror, for people.

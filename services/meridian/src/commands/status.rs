@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::v1::{FoldCounts, MirrorStatus, OriginStatus, StatusRequest, StatusResponse};
+use api::v1::{ClaimStatus, FoldCounts, MirrorStatus, OriginStatus, StatusRequest, StatusResponse};
 use serde_json::{Value as Json, json};
 
 use crate::cli::StatusArgs;
@@ -145,6 +145,10 @@ fn print(mesh: &Mesh, answers: &Answers) {
     out::line("");
     print_origins(answers);
     out::line("");
+    print_claims(answers);
+    out::line("");
+    print_copies(answers);
+    out::line("");
     for (region, answer) in answers {
         match answer {
             Ok(status) => {
@@ -163,9 +167,9 @@ fn print(mesh: &Mesh, answers: &Answers) {
 
 /// A line per origin and view: how far its own region has folded, and what the others have of it.
 fn print_origins(answers: &Answers) {
-    let head = ["origin", "view", "folded", "watermark"].into_iter();
+    let head = ["origin", "view", "folded", "lag", "watermark"].into_iter();
     let mut table = out::table(head.chain(answers.iter().map(|(region, _)| region.as_str())));
-    out::right(&mut table, &[2]);
+    out::right(&mut table, &[2, 3]);
     let mut rows: BTreeMap<_, BTreeMap<&str, &OriginStatus>> = BTreeMap::new();
     for (region, answer) in answers {
         for origin in answer.iter().flat_map(|status| &status.origins) {
@@ -185,11 +189,76 @@ fn print_origins(answers: &Answers) {
             name.clone(),
             (*view).clone(),
             format!("{} of {end}", out::count(most.next)),
+            lag(most).map_or_else(|| "?".into(), out::count),
             value::instant(most.watermark_ms),
         ];
         table.add_row(row.into_iter().chain(cells));
     }
     out::line(table.to_string());
+}
+
+/// A line per partition: which node folds it, and how fast.
+fn print_claims(answers: &Answers) {
+    let mut table = out::table(["partition", "held by", "commits/s", "events/s"]);
+    out::right(&mut table, &[2, 3]);
+    for (seat, answer) in answers {
+        for claim in answer.iter().flat_map(|status| &status.claims) {
+            let held = if claim.error.is_empty() { seat.clone() } else { format!("{seat} tries") };
+            table.add_row([
+                format!("{}/{}", claim.topic, claim.partition),
+                held,
+                format!("{:.0}", claim.commits_per_s),
+                format!("{:.0}", claim.events_per_s),
+            ]);
+        }
+    }
+    out::line(table.to_string());
+}
+
+/// A line per node and region that it has a copy of: how far the copy is behind, and what the mirror
+/// says, if it is ours.
+fn print_copies(answers: &Answers) {
+    let mut table = out::table(["copy in", "of", "behind", "to copy", "copied"]);
+    out::right(&mut table, &[2, 3, 4]);
+    for ((seat, of), behind_ms) in behind_ms(answers) {
+        let status = answers.iter().find(|(name, _)| name == seat);
+        let mirrors = status.iter().flat_map(|(_, answer)| answer).flat_map(|s| &s.mirrors);
+        let mirror = mirrors.into_iter().find(|mirror| mirror.from == of);
+        let [to_copy, copied] = match mirror {
+            Some(mirror) => [mirror.lag, mirror.records].map(out::count),
+            None => ["?".into(), "?".into()],
+        };
+        table.add_row([seat.to_owned(), of.to_owned(), out::age(behind_ms), to_copy, copied]);
+    }
+    out::line(table.to_string());
+}
+
+/// By node and region that it has a copy of: how much later than there the log is known to be complete
+/// here, ms, by the clock of that region. Of its origins the one that is furthest behind.
+fn behind_ms(answers: &Answers) -> BTreeMap<(&str, &str), i64> {
+    let statuses =
+        || answers.iter().filter_map(|(seat, answer)| Some((seat, answer.as_ref().ok()?)));
+    let key =
+        |origin: &OriginStatus| (origin.topic_id.clone(), origin.partition, origin.plan.clone());
+    let origins = statuses().flat_map(|(_, status)| &status.origins);
+    let owned = origins.filter(|origin| origin.log_end.is_some());
+    let complete: BTreeMap<_, i64> =
+        owned.map(|origin| ((&origin.region, key(origin)), origin.complete_to_ms)).collect();
+    let mut behind = BTreeMap::new();
+    for (seat, status) in statuses() {
+        for copy in status.origins.iter().filter(|origin| origin.region != status.region) {
+            let Some(there_ms) = complete.get(&(&copy.region, key(copy))) else { continue };
+            let ms = there_ms.saturating_sub(copy.complete_to_ms).max(0);
+            let most = behind.entry((seat.as_str(), copy.region.as_str())).or_insert(0);
+            *most = ms.max(*most);
+        }
+    }
+    behind
+}
+
+/// Events that are still to be folded, as far as its own region knows.
+fn lag(origin: &OriginStatus) -> Option<u64> {
+    origin.log_end.map(|end| end.saturating_sub(origin.next))
 }
 
 fn pid(pid: Option<u32>) -> String {
@@ -204,10 +273,13 @@ pub(super) fn short(digest: &str) -> String {
 fn as_json(mesh: &Mesh, answers: &Answers) -> Json {
     let mut regions = serde_json::Map::new();
     let mut answers_left = answers.iter().map(|(_, answer)| answer);
+    let behind_ms = behind_ms(answers);
     for (region, processes) in &mesh.regions {
         let of_region: Vec<_> = answers_left.by_ref().take(processes.nodes().count()).collect();
         let mut of = region_json(&of_region);
         of["processes"] = json!(processes);
+        let copies = behind_ms.iter().filter(|((seat, _), _)| *seat == *region);
+        of["behind_ms"] = copies.map(|((_, other), ms)| ((*other).to_owned(), json!(ms))).collect();
         regions.insert(region.clone(), of);
     }
     let why = disagreement(answers);
@@ -274,7 +346,18 @@ fn node_json(status: &StatusResponse) -> Json {
         "warnings": status.warnings,
         "folded": folded_json(std::iter::once(status)),
         "mirrors": mirrors,
+        "claims": status.claims.iter().map(claim_json).collect::<Vec<_>>(),
         "origins": status.origins.iter().map(origin_json).collect::<Vec<_>>(),
+    })
+}
+
+fn claim_json(claim: &ClaimStatus) -> Json {
+    json!({
+        "topic": claim.topic,
+        "partition": claim.partition,
+        "error": claim.error,
+        "commits_per_s": claim.commits_per_s,
+        "events_per_s": claim.events_per_s,
     })
 }
 
@@ -288,6 +371,7 @@ fn origin_json(origin: &OriginStatus) -> Json {
         "plan": origin.plan,
         "next": origin.next,
         "log_end": origin.log_end,
+        "lag": lag(origin),
         "watermark": origin.watermark_ms.map(clock::format_timestamp),
         "complete_to": clock::format_timestamp(origin.complete_to_ms),
         "age_ms": origin.age_ms,
@@ -321,6 +405,17 @@ mod tests {
 
     fn answers(a: StatusResponse, b: StatusResponse) -> Answers {
         vec![("ewr".into(), Ok(a)), ("jfk".into(), Ok(b))]
+    }
+
+    #[test]
+    fn a_copy_is_behind_by_the_clock_of_its_origin() {
+        let mut all = answers(status("d", 9, Some(9)), status("d", 9, None));
+        for ((region, answer), complete_to_ms) in all.iter_mut().zip([5_000, 4_200]) {
+            let status = answer.as_mut().unwrap();
+            status.region.clone_from(region);
+            status.origins[0].complete_to_ms = complete_to_ms;
+        }
+        assert_eq!(behind_ms(&all), [(("jfk", "ewr"), 800)].into());
     }
 
     #[test]

@@ -216,6 +216,7 @@ impl Session {
         }
         let repairs = self.take_repairs();
         commit::write(self, heartbeat, &repairs).await?;
+        self.tell(now_ms);
         self.dirty_since_ms = None;
         (self.uncommitted, self.uncommitted_bytes) = (0, 0);
         if heartbeat {
@@ -224,6 +225,18 @@ impl Session {
             self.heartbeat_ms = self.shared.env.now_ms();
         }
         Ok(())
+    }
+
+    /// For people: nothing is decided by it.
+    fn tell(&self, now_ms: i64) {
+        if let Some(claim) = self.shared.claims.lock().get_mut(&self.partition) {
+            claim.committed(self.uncommitted as u64, now_ms);
+        }
+        let next = self.cohorts.iter().map(|cohort| cohort.fold.next()).max();
+        if let Some(next) = next {
+            let group = super::group(&self.shared, &self.source);
+            self.shared.log.note_progress(&group, &self.partition, next);
+        }
     }
 
     /// Everything appended before the end was asked for is folded if `next` has reached the end.
