@@ -44,7 +44,9 @@ fn a_mirror_that_dies_is_replaced_by_one_that_stood_by() {
     mesh.wait_until("the first one works again", |mesh| {
         let status = mesh.status("ewr");
         let mirrors = status.as_ref().and_then(|status| status["mirrors"].as_array());
-        mirrors.is_some_and(|mirrors| mirrors.len() == 2 && mirrors.iter().all(|m| m["standby"] == false))
+        mirrors.is_some_and(|mirrors| {
+            mirrors.len() == 2 && mirrors.iter().all(|m| m["standby"] == false)
+        })
     });
     // Who stands by does not fence who works.
     let log = std::fs::read_to_string(mesh.data().join("ewr/second-mirror.log")).expect("a log");

@@ -37,9 +37,8 @@ async fn the_lag_of_a_group_is_what_its_members_note() {
         let mut said = String::new();
         let seen = within(PATIENCE, || {
             said = described(&bootstrap, "nyc-t");
-            said.lines().any(|line| {
-                line.split_whitespace().take(6).eq(["nyc-t", "t", "1", "3", "5", "2"])
-            })
+            said.lines()
+                .any(|line| line.split_whitespace().take(6).eq(["nyc-t", "t", "1", "3", "5", "2"]))
         });
         (seen, said)
     });

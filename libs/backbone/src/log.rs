@@ -68,7 +68,8 @@ impl Record {
 pub struct Stored {
     /// Its offset; a partition's offsets grow and may have gaps.
     pub offset: u64,
-    /// The log's own stamp, ms since the epoch. Never decreases within a partition.
+    /// The log's own stamp, ms since the epoch. Never decreases within a partition, but in topics that
+    /// others have made, where it may be their producers'.
     pub appended_ms: i64,
     /// The content.
     pub record: Record,

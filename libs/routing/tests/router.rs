@@ -202,7 +202,7 @@ fn the_nodes_of_a_region_are_as_good_as_each_other() {
     assert_eq!(order(&mut router, &Need::default(), 5_000), [0, 1, 2], "35 ms fade slowly");
     (1..=40).for_each(|i| {
         router.measured(1, 900, i * 250);
-        (0..3).for_each(|target| router.heard(target, well(&[0, 0, 0]), i * 250));
+        (0..3).for_each(|target| _ = router.heard(target, well(&[0, 0, 0]), i * 250));
     });
     let now_ms = 10_000;
     assert_eq!(router.home(), Some(0));

@@ -112,7 +112,7 @@ impl Regions {
         Ok(Self { all, own: config.nodes.len(), routes, _watching: watching })
     }
 
-    /// The own region: the first of its nodes that nothing speaks against, or that least does.
+    /// The own region: a node of it that nothing speaks against, if there is one.
     pub(crate) fn own(&self) -> &Region {
         &self.all[self.own_target()]
     }
@@ -123,8 +123,9 @@ impl Regions {
             return 0;
         }
         let picks = self.routes.plan(&Need::default());
-        let own = picks.iter().filter(|pick| pick.target < self.own);
-        own.min_by_key(|pick| (pick.standing.class(), pick.target)).map_or(0, |pick| pick.target)
+        let own = || picks.iter().filter(|pick| pick.target < self.own);
+        let fit = own().find(|pick| pick.standing == Standing::Fit);
+        fit.or_else(|| own().next()).map_or(0, |pick| pick.target)
     }
 
     /// The region that was picked.

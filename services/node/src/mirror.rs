@@ -118,9 +118,9 @@ pub async fn run(
         .add_service(service)
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), told);
     let scraped = axum::serve(metrics, router(observed(&mirrors)?)).with_graceful_shutdown(stop);
-    let (served, scraped) = futures::join!(serving, scraped.into_future());
-    served?;
-    scraped.map_err(NodeError::Metrics)
+    let serving = async { serving.await.map_err(NodeError::from) };
+    let scraped = async { scraped.await.map_err(NodeError::Metrics) };
+    futures::try_join!(serving, scraped).map(|_| ())
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use backbone::mirror::{Mirror, MirrorStatus, Names, positions_spec};
 use backbone::{LogError, Tailer};
 use clock::Task;
-use futures::future::select;
+use futures::future::{BoxFuture, select};
 use lattice::Region;
 use tokio::sync::watch;
 
@@ -56,7 +56,7 @@ impl Mirrors {
                 Mirror::new(env.clone(), from.clone(), peer, target, names, topics.clone());
             let one = Arc::new(One { from, mirror, works: AtomicBool::new(false) });
             let (shared, running) = (shared.clone(), one.clone());
-            let running: clock::BoxFuture = match sharing {
+            let running: BoxFuture<'static, ()> = match sharing {
                 Sharing::Alone => Box::pin(async move { running.run().await }),
                 Sharing::InTurn => Box::pin(async move { running.run_in_turn(&shared).await }),
             };

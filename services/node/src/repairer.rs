@@ -11,7 +11,6 @@ use store::Store;
 
 use crate::applier::delta_topic;
 use crate::shared::Shared;
-use crate::topics;
 
 const LOOK_MS: u64 = 500;
 /// The first plea may be lost like anything else; the next ones come ever more slowly.

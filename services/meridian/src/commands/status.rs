@@ -128,7 +128,7 @@ fn print(mesh: &Mesh, answers: &Answers) {
     let nodes = mesh
         .regions
         .values()
-        .flat_map(|region| region.nodes().map(|node| [node.pid, region.gateway.pid].map(pid)));
+        .flat_map(|region| region.nodes().map(move |node| [node.pid, region.gateway.pid].map(pid)));
     for ((seat, answer), [node, gateway]) in answers.iter().zip(nodes) {
         let row = match answer {
             Ok(s) => [

@@ -244,7 +244,9 @@ impl Session {
         self.end = self.shared.log.bounds(&self.partition).await?.committed_end;
         let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
         let Some(ahead) = ahead else { return Ok(()) };
-        let known_ms = if ahead.fold.next() >= self.end { now_ms } else { ahead.appended_ms };
+        // A topic's stamps may be its producers', whose clocks may be ahead.
+        let appended_ms = ahead.appended_ms.min(now_ms);
+        let known_ms = if ahead.fold.next() >= self.end { now_ms } else { appended_ms };
         self.complete_to_ms = self.complete_to_ms.max(known_ms);
         Ok(())
     }
