@@ -54,6 +54,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The catalog of the departures.
+fn departures() -> PathBuf {
+    root().join("examples/departures/catalog")
+}
+
 /// The `meridian` binary that cargo built beside this test.
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
@@ -97,7 +102,16 @@ impl Mesh {
     #[must_use]
     pub fn start() -> Self {
         let dir = TempDir::new().expect("a directory for the mesh");
-        Self::start_with(dir, &root().join("examples/departures/catalog"), &[])
+        Self::start_with(dir, &departures(), &[], &[])
+    }
+
+    /// The same, and its processes send the spans of traced requests to this collector, at once.
+    #[must_use]
+    pub fn start_traced(collector: &str) -> Self {
+        let dir = TempDir::new().expect("a directory for the mesh");
+        let quickly = ("OTEL_BSP_SCHEDULE_DELAY", "100");
+        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector), quickly];
+        Self::start_with(dir, &departures(), &[], &environment)
     }
 
     /// The same on Kafka: three brokers of its own, and what mirrors between them.
@@ -110,13 +124,18 @@ impl Mesh {
         let (home, nodes) = (home.to_str().expect("a path"), setup.nodes.to_string());
         let mut args = vec!["--kafka", "start", "--kafka-home", home, "--nodes", &nodes];
         args.extend(setup.own_mirror.then_some("--own-mirror"));
-        Self::start_with(dir, &catalog, &args)
+        Self::start_with(dir, &catalog, &args, &[])
     }
 
-    fn start_with(dir: TempDir, catalog: &Path, args: &[&str]) -> Self {
+    fn start_with(
+        dir: TempDir,
+        catalog: &Path,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let on_kafka = args.contains(&"--kafka");
         let alone = on_kafka.then(|| FLEET.lock().unwrap_or_else(PoisonError::into_inner));
-        let supervisor = Self::spawn(dir.path(), catalog, args);
+        let supervisor = Self::spawn(dir.path(), catalog, args, environment);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(10)))
@@ -127,13 +146,14 @@ impl Mesh {
         mesh
     }
 
-    fn spawn(dir: &Path, catalog: &Path, args: &[&str]) -> Child {
+    fn spawn(dir: &Path, catalog: &Path, args: &[&str], environment: &[(&str, &str)]) -> Child {
         let log = std::fs::File::create(dir.join("up.log")).expect("a file for the log");
         let base_port = base_port().to_string();
         meridian(&dir.join("mesh"), &["up", "--regions", "ewr,jfk,lga", "--base-port", &base_port])
             .arg("--catalog")
             .arg(catalog)
             .args(args)
+            .envs(environment.iter().copied())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
             .spawn()
@@ -280,10 +300,25 @@ impl Mesh {
     /// Posts JSON to a region's gateway. The status and the body.
     #[must_use]
     pub fn post(&self, region: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        self.post_with(region, path, body, &[])
+    }
+
+    /// The same with these headers.
+    #[must_use]
+    pub fn post_with(
+        &self,
+        region: &str,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Option<(u16, Value)> {
         let mesh = self.describe()?;
         let http = mesh["regions"][region]["gateway"]["http"].as_str()?.to_owned();
         let url = format!("http://{}{path}", http.trim_start_matches("http://"));
-        let mut response = self.agent.post(url).send_json(body).ok()?;
+        let request = headers
+            .iter()
+            .fold(self.agent.post(url), |request, (name, value)| request.header(*name, *value));
+        let mut response = request.send_json(body).ok()?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(256 << 20).read_json();
         Some((status, body.unwrap_or(Value::Null)))

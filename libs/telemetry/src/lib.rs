@@ -1,67 +1,74 @@
-//! Logs and metrics, set up once per process.
+//! What a process tells of itself: logs and spans, set up once, and metrics.
+//!
+//! A request that is not traced costs nothing here but a look at one cell of memory: it makes no
+//! span, and nothing that its span would have said is computed. A request that is traced has a span
+//! in every process that it goes through; its lines in the log name its trace, and so do the
+//! exemplars of the latencies it was counted in.
 
-use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Encoder, Registry, TextEncoder};
-use tracing_subscriber::EnvFilter;
+mod logs;
+mod metrics;
+mod traces;
 
-/// Logs go to standard error as text, what `RUST_LOG` says, else `info`. The first call counts.
-pub fn init_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second call finds the first one's subscriber in place, which is as good.
-    _ = subscriber.with_ansi(false).try_init();
+pub use logs::LogFormat;
+pub use metrics::{Latency, Metrics, MetricsError, SECONDS};
+pub use traces::{Begins, Traces, client, failed, inject, note, server, trace_id};
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What was set up; held until the process ends.
+pub struct Telemetry {
+    spans: Option<SdkTracerProvider>,
 }
 
-/// OpenTelemetry metrics that Prometheus can scrape.
-pub struct Metrics {
-    provider: SdkMeterProvider,
-    registry: Registry,
-}
-
-/// The exporter could not be set up, or the metrics not be written.
+/// Logs or spans could not be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("metrics: {0}")]
-pub struct MetricsError(String);
-
-impl Metrics {
-    /// A registry of its own.
-    pub fn new() -> Result<Self, MetricsError> {
-        let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .scope_info_enabled(false)
-            .without_target_info()
-            .build()
-            .map_err(|error| MetricsError(error.to_string()))?;
-        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
-        Ok(Self { provider, registry })
-    }
-
-    /// Where instruments come from.
-    #[must_use]
-    pub fn meter(&self, name: &'static str) -> Meter {
-        self.provider.meter(name)
-    }
-
-    /// Prometheus' text format.
-    pub fn render(&self) -> Result<String, MetricsError> {
-        let mut text = Vec::new();
-        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        encoded.map_err(|error| MetricsError(error.to_string()))?;
-        String::from_utf8(text).map_err(|error| MetricsError(error.to_string()))
-    }
+pub enum TelemetryError {
+    /// Where spans go is no address.
+    #[error(
+        "traces: spans cannot be sent to {endpoint}: {cause}; name an OTLP collector's gRPC, http://host:port"
+    )]
+    Endpoint {
+        /// What was configured.
+        endpoint: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The share of requests is none.
+    #[error("traces: a share of {0} is not between 0 and 1")]
+    Share(f64),
+    /// Somebody else in this process was first.
+    #[error("logs and spans are set up once per process")]
+    Twice,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Sets up the logs and, if there is a collector to send them to, the spans of a process: `service`,
+/// as `meridian-gateway`, of a region. In a runtime, which the exporter uses.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn start(
+    service: &'static str,
+    region: &str,
+    format: LogFormat,
+    traces: &Traces,
+) -> Result<Telemetry, TelemetryError> {
+    let spans = traces.provider(service, region)?;
+    let exporting = spans.as_ref().map(|spans| traces::layer(spans, service));
+    let subscriber = tracing_subscriber::registry().with(exporting).with(logs::layer(format));
+    subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
+    if spans.is_some() {
+        traces.open(region);
+    }
+    Ok(Telemetry { spans })
+}
 
-    #[test]
-    fn instruments_are_scraped_by_name() {
-        let metrics = Metrics::new().unwrap();
-        metrics.meter("test").u64_counter("meridian_things").build().add(2, &[]);
-        let text = metrics.render().unwrap();
-        assert!(text.lines().any(|line| line == "meridian_things_total 2"), "{text}");
+impl Telemetry {
+    /// Sends the spans that are still here. Blocks, for a few seconds at most.
+    pub fn end(self) {
+        if let Some(Err(error)) = self.spans.map(|spans| spans.shutdown()) {
+            tracing::warn!(%error, "the last spans were not sent");
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! brokers, which survive the processes that [`sim`] kills. Production code never depends on this
 //! crate.
 
+mod collector;
 pub mod departures;
 pub mod memory_log;
 pub mod sim;
 mod within;
 
+pub use collector::{Collector, Span};
 pub use memory_log::{Faults, MemoryLog};
 pub use sim::{Process, Sim, Stuck};
 pub use within::within;

@@ -16,6 +16,7 @@ use prost::Message;
 
 use crate::answer::Answered;
 use crate::deadline::Deadline;
+use crate::metrics::Instruments;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 
@@ -27,6 +28,7 @@ const OVERHEAD_BYTES: usize = 256;
 /// Answers by question.
 pub(crate) struct Answers {
     env: Arc<dyn Env>,
+    instruments: Arc<Instruments>,
     entries: Cache<Bytes, Arc<Entry>>,
 }
 
@@ -42,12 +44,12 @@ type Read = Result<(Answered, node::ReadRequest), Refusal>;
 
 impl Answers {
     /// Keeps at most so many bytes.
-    pub(crate) fn new(most_bytes: u64, env: Arc<dyn Env>) -> Self {
+    pub(crate) fn new(most_bytes: u64, env: Arc<dyn Env>, instruments: Arc<Instruments>) -> Self {
         let weigh = |key: &Bytes, entry: &Arc<Entry>| {
             u32::try_from(key.len() + entry.bytes + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
         let entries = Cache::builder().weigher(weigh).max_capacity(most_bytes).build();
-        Self { env, entries }
+        Self { env, instruments, entries }
     }
 
     /// The answer from here if it is good enough for this reader, else what `read` comes to.
@@ -79,20 +81,28 @@ impl Answers {
         let late = |_| Refusal::TimedOut("another read of the same is under way".into());
         let entry = timeout(&self.env, left_ms, entry).await.map_err(late)?.into_value();
         // What another reader's read came to, it came to by that one's bounds.
-        if !own.into_inner() && unfit(&entry) {
+        let own = own.into_inner();
+        if !own && unfit(&entry) {
+            self.instruments.lookup("miss");
             return read(question).await;
         }
+        let given_before = entry.at_us < asked_us;
+        self.instruments.lookup(match (own, given_before) {
+            (true, _) => "miss",
+            (false, true) => "hit",
+            (false, false) => "shared",
+        });
         let mut answered = entry.outcome.clone()?;
-        if entry.at_us < asked_us {
+        if given_before {
             answered.route = ROUTE;
             age(&mut answered.response, asked_us - entry.at_us);
         }
         Ok((answered, question))
     }
 
-    /// How full it is.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.entries.weighted_size()
+    /// How many there are, and their bytes.
+    pub(crate) fn fill(&self) -> (u64, u64) {
+        (self.entries.entry_count(), self.entries.weighted_size())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
+use telemetry::Traces;
 
 use crate::serve::GatewayError;
 
@@ -65,6 +66,9 @@ pub struct Config {
     /// so many a second.
     #[serde(default = "default_retry_per_s")]
     pub retry_per_s: u64,
+    /// Where the spans of traced requests go.
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 /// A client's share.

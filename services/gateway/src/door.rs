@@ -11,6 +11,7 @@ use futures::FutureExt;
 use routing::Need;
 use tokio::sync::watch;
 use tonic::{Code, Response, Status};
+use tracing::Instrument;
 
 use crate::cache::Answers;
 use crate::caller::Caller;
@@ -62,6 +63,7 @@ impl Door {
                 self.reader.read(read, &rules, deadline).boxed()
             });
             let (answered, read) = answered.await?;
+            telemetry::note("served_by", || answered.region.clone());
             // Rows to columns, on-demand features, how it came about.
             question.assemble(answered, read)
         };
@@ -71,15 +73,23 @@ impl Door {
         answer
     }
 
-    async fn within<T>(
+    /// Asks the own region's node.
+    async fn ask<T>(
         &self,
+        name: &str,
         ms: u64,
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
     ) -> Result<T, Status> {
-        match timeout(&self.env, ms, call).await {
-            Ok(answer) => answer.map(Response::into_inner),
-            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
-        }
+        let span = telemetry::client(name, || [("region", self.config.region.to_string())]);
+        let asked = async {
+            let answer = match timeout(&self.env, ms, call).await {
+                Ok(answer) => answer.map(Response::into_inner),
+                Err(_) => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
+            };
+            hop::ended(&answer);
+            answer
+        };
+        asked.instrument(span).await
     }
 
     /// Appends events to a source in the own region. Never tried elsewhere: a retry through another
@@ -100,7 +110,7 @@ impl Door {
             let lost = || Status::unavailable("the node ended the stream");
             answers.message().await?.map(Response::new).ok_or_else(lost)
         };
-        match self.within(deadline.left_ms(&*self.env), call).await {
+        match self.ask("append", deadline.left_ms(&*self.env), call).await {
             Ok(answer) => Ok(pushed(answer)),
             Err(status) => Err(self.not_pushed(&source, &status)),
         }
@@ -180,7 +190,7 @@ impl Door {
     pub(crate) async fn status(&self) -> Result<v1::StatusResponse, Refusal> {
         let mut client = self.regions.own().client.clone();
         let call = async move { client.status(hop::first(v1::StatusRequest {})).await };
-        let answer = self.within(self.config.push_ms, call).await;
+        let answer = self.ask("status", self.config.push_ms, call).await;
         answer.map_err(|status| {
             Refusal::Unavailable(format!("{}: {}", self.config.region, status.message()))
         })

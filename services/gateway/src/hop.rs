@@ -1,5 +1,6 @@
 //! A mark on what gateways ask, so that no request goes round in circles: a gateway passes on what
-//! has been through one other at most, to its node and nowhere else.
+//! has been through one other at most, to its node and nowhere else. And the trace that it is part
+//! of, if it is traced.
 
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
@@ -28,5 +29,17 @@ pub(crate) fn next<T>(caller: &Caller, message: T) -> Result<Request<T>, Status>
 fn marked<T>(message: T, hops: u32) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert(HOPS, MetadataValue::from(hops));
+    telemetry::inject(request.metadata_mut().as_mut());
     request
+}
+
+/// Tells the span of a call how it ended.
+pub(crate) fn ended<T>(answer: &Result<T, Status>) {
+    telemetry::note("status", || match answer {
+        Ok(_) => "OK".to_owned(),
+        Err(status) => format!("{:?}", status.code()),
+    });
+    if let Err(status) = answer {
+        telemetry::failed(|| status.message().to_owned());
+    }
 }

@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, Either, select};
 use parking_lot::Mutex;
 use routing::{Budget, Need, Outcome, Percentile, Pick, Standing};
 use tonic::{Code, Response, Status};
+use tracing::Instrument;
 
 use crate::answer::Answered;
 use crate::config::Config;
@@ -135,10 +136,14 @@ impl Reader {
         call: impl FnOnce(Region) -> BoxFuture<'a, Result<Response<T>, Status>>,
     ) -> Option<BoxFuture<'a, Result<T, Status>>> {
         let under_way = self.regions.routes().start(pick)?;
+        let region = &self.regions.at(pick.target).name;
+        let span = telemetry::client("try", || {
+            [("region", region.to_string()), ("standing", pick.standing.to_string())]
+        });
         let call = call(self.regions.at(pick.target).clone());
         let full = ms >= self.try_ms;
         let started_us = self.env.monotonic_us();
-        Some(Box::pin(async move {
+        let tried = async move {
             let answer = match timeout(&self.env, ms, call).await {
                 Ok(Ok(response)) => Ok(response.into_inner()),
                 // The channel has a timer of its own, and calls what it ends cancelled.
@@ -146,8 +151,10 @@ impl Reader {
                 _ => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
             };
             under_way.end(blame(&answer, full));
+            hop::ended(&answer);
             answer
-        }))
+        };
+        Some(Box::pin(tried.instrument(span)))
     }
 
     fn took<T>(&self, answer: &Result<T, Status>, started_us: u64) {
@@ -279,6 +286,7 @@ impl<'a> Reading<'a> {
             }
             Err(status) => {
                 let region = &self.reader.regions.at(pick.target).name;
+                tracing::debug!(region = &**region, %status, "no answer");
                 self.too_late |= status.code() == Code::DeadlineExceeded;
                 self.reasons.push(format!("{region}: {}", status.message()));
             }

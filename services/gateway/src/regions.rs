@@ -144,6 +144,18 @@ impl Regions {
         picks.iter().any(|pick| !matches!(pick.standing, Standing::Unknown | Standing::NotServing))
     }
 
+    /// How old each region said each origin's part is in it, ms: (region, origin, age).
+    pub(crate) fn ages(&self) -> Vec<(Arc<str>, String, i64)> {
+        let said = self.all.iter().filter_map(|region| Some((region, region.health()?)));
+        let ages = said.flat_map(|(region, health)| {
+            let age = |(origin, info): (&String, &api::v1::OriginInfo)| {
+                Some((region.name.clone(), origin.clone(), info.age_ms?))
+            };
+            health.origins.iter().filter_map(age).collect::<Vec<_>>()
+        });
+        ages.collect()
+    }
+
     /// The versions of views (`view@v2`) that have caught up, as the first to be asked says.
     pub(crate) fn covered(&self) -> HashSet<String> {
         let picks = self.routes.plan(&Need::default());
@@ -222,9 +234,8 @@ impl Routes {
     fn note(&self, moved: Option<Move>) {
         let Some(Move { from, to, forced }) = moved else { return };
         let from = from.map(|from| &*self.names[from]);
-        let to = &*self.names[to];
-        tracing::info!(from, to, forced, "reads go to another region");
-        self.instruments.moved(to);
+        tracing::info!(from, to = &*self.names[to], forced, "reads go to another region");
+        self.instruments.moved(&self.names[to]);
     }
 }
 
@@ -241,8 +252,8 @@ impl UnderWay {
         let changed =
             routes.router.lock().finish(tried, outcome, routes.env.monotonic_ms(), random);
         if let Some(changed) = changed {
-            let (region, to) = (&*routes.names[changed.target], changed.to.name());
-            tracing::warn!(region, from = changed.from.name(), to, "breaker");
+            let (region, to) = (&routes.names[changed.target], changed.to.name());
+            tracing::warn!(region = &**region, from = changed.from.name(), to, "breaker");
             routes.instruments.breaker(region, to);
         }
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use api::node::v1::node_server::NodeServer;
 use api::v1::mesh_server::MeshServer;
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use clock::Env;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use telemetry::{Metrics, MetricsError};
+use telemetry::{Begins, Metrics, MetricsError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
@@ -25,7 +25,7 @@ use crate::door::Door;
 use crate::gate::Gate;
 use crate::grpc::{MeshService, Relay};
 use crate::http;
-use crate::metrics::{Instruments, observe};
+use crate::metrics::{Instruments, Watched};
 use crate::reading::Reader;
 use crate::regions::Regions;
 
@@ -50,9 +50,6 @@ pub enum GatewayError {
         /// What the system said.
         cause: std::io::Error,
     },
-    /// Metrics could not be set up.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
     /// HTTP ended with an error.
     #[error("serving HTTP ended: {0}")]
     Http(#[from] std::io::Error),
@@ -99,14 +96,13 @@ impl Gateway {
             grpc: listeners[1].local_addr()?,
             metrics: listeners[2].local_addr()?,
         };
-        let metrics = Metrics::new()?;
-        let meter = metrics.meter("gateway");
+        let mut metrics = Metrics::default();
         let catalog = Arc::new(CatalogCache::default());
-        let instruments = Arc::new(Instruments::new(&meter, catalog.clone()));
+        let instruments = Arc::new(Instruments::new(metrics.registry()));
         let regions = Arc::new(Regions::start(&config, &env, &catalog, &instruments)?);
         let door = Arc::new(Door {
             gate: Arc::new(Gate::new(&config, env.clone(), instruments.clone())),
-            answers: Answers::new(config.cache_bytes, env.clone()),
+            answers: Answers::new(config.cache_bytes, env.clone(), instruments.clone()),
             reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
             draining: watch::Sender::new(false),
             regions,
@@ -115,7 +111,7 @@ impl Gateway {
             env,
             config,
         });
-        observe(&meter, &door);
+        metrics.registry().register_collector(Box::new(Watched::new(&door)));
         Ok(Self { door, metrics, listeners, addresses })
     }
 
@@ -206,6 +202,7 @@ async fn serve_grpc(
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     tonic::transport::Server::builder()
+        .trace_fn(span)
         .add_service(mesh)
         .add_service(relay)
         .add_service(v1)
@@ -215,10 +212,22 @@ async fn serve_grpc(
     Ok(())
 }
 
+/// Clients come by `Mesh`; what comes by `Node` is another gateway's.
+fn span<T>(request: &axum::http::Request<T>) -> tracing::Span {
+    let path = request.uri().path();
+    let begins = match path.starts_with("/meridian.v1.Mesh/") {
+        true => Begins::Traces,
+        false => Begins::Nothing,
+    };
+    telemetry::server(request.headers(), begins, || path.trim_start_matches('/').to_owned())
+}
+
 fn metrics_router(metrics: Metrics) -> Router {
     let metrics = Arc::new(metrics);
-    let text = move || {
-        let text = metrics.render();
+    let text = move |headers: HeaderMap| {
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        let text =
+            metrics.render(accept).map(|(kind, text)| ([(header::CONTENT_TYPE, kind)], text));
         let failed = |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
         std::future::ready(text.map_err(failed))
     };

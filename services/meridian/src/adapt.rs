@@ -19,6 +19,25 @@ fn read_settings(args: &RunArgs) -> Result<(PathBuf, String)> {
     Ok((path, yaml))
 }
 
+/// Logs and spans of this process.
+fn telemetry(
+    service: &'static str,
+    region: &str,
+    traces: &telemetry::Traces,
+    args: &RunArgs,
+) -> Result<telemetry::Telemetry> {
+    let format = args.log_format.into();
+    let started = telemetry::start(service, region, format, traces);
+    started.map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// What it has not said yet is sent.
+async fn end(telemetry: telemetry::Telemetry) {
+    if let Err(error) = tokio::task::spawn_blocking(move || telemetry.end()).await {
+        tracing::warn!(%error, "the last spans were not sent");
+    }
+}
+
 /// A process that was configured by `path` ended with an error.
 fn failed(path: &std::path::Path, error: &dyn std::error::Error) -> CliError {
     let message = error.to_string();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Meridian: a multi-region feature mesh. Events become features in the region where they happen;
 /// every region can read them.
@@ -471,9 +471,31 @@ pub(crate) struct RunArgs {
     /// Listen here for gRPC instead, as 127.0.0.1:7566
     #[arg(long, env = "MERIDIAN_GRPC", value_name = "ADDRESS")]
     pub(crate) grpc: Option<String>,
+    /// How to write the log, which goes to standard error; RUST_LOG says how much of it
+    #[arg(long, env = "MERIDIAN_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
     /// End when standard input ends: the supervisor that started this process is gone
     #[arg(long, hide = true)]
     pub(crate) exit_with_parent: bool,
+}
+
+/// How lines of the log are written.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// An object a line, with the trace of traced requests
+    Json,
+}
+
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// The stories.

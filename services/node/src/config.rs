@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use telemetry::Traces;
 
 use crate::kafka::Kafka;
 use crate::serve::NodeError;
 use crate::topics::Names;
 
 /// Everything that a node must be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The mesh's name: part of every claim, and of the data directory's mark.
@@ -38,6 +39,9 @@ pub struct Config {
     /// Serve on an address that is not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
+    /// Where the spans of traced requests go.
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 impl Config {

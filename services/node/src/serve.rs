@@ -11,6 +11,7 @@ use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
 use futures::FutureExt;
 use store::{CheckpointError, Checkpoints, DiskCheckpoints};
+use telemetry::Begins;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
@@ -147,6 +148,10 @@ async fn serve(
     };
     let stop = stop.shared();
     let serving = tonic::transport::Server::builder()
+        .trace_fn(|request| {
+            let name = || request.uri().path().trim_start_matches('/').to_owned();
+            telemetry::server(request.headers(), Begins::Nothing, name)
+        })
         .add_service(nodes)
         .add_optional_service(tails)
         .add_service(reflection)

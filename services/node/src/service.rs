@@ -10,6 +10,7 @@ use backbone::{LogError, Partition, Record};
 use futures::future::select;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument, Span};
 
 use crate::append::{AppendError, append};
 use crate::core::Core;
@@ -40,6 +41,15 @@ impl NodeService {
     fn shared(&self) -> &Arc<Shared> {
         self.core.shared()
     }
+
+    async fn answer(&self, request: &proto::ReadRequest) -> Result<proto::ReadResponse, Status> {
+        if !tokens::wait(self.shared(), request).await {
+            return Err(Status::failed_precondition(
+                "the pushes that the tokens name have not reached this region yet",
+            ));
+        }
+        read(self.shared(), request).map_err(read_status)
+    }
 }
 
 #[tonic::async_trait]
@@ -49,13 +59,7 @@ impl Node for NodeService {
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
         let _under_way = self.load.enter();
-        let request = request.into_inner();
-        if !tokens::wait(self.shared(), &request).await {
-            return Err(Status::failed_precondition(
-                "the pushes that the tokens name have not reached this region yet",
-            ));
-        }
-        Ok(Response::new(read(self.shared(), &request).map_err(read_status)?))
+        told(self.answer(&request.into_inner()).await)
     }
 
     type AppendStream = Replies<proto::AppendResponse>;
@@ -64,10 +68,12 @@ impl Node for NodeService {
         &self,
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        let shared = self.shared().clone();
+        // The stream outlives the call that opens it.
+        let (shared, span) = (self.shared().clone(), Span::current());
         let replies = request.into_inner().then(move |request| {
             let shared = shared.clone();
-            async move { append(&shared, request?).await.map_err(append_status) }
+            let append = async move { append(&shared, request?).await.map_err(append_status) };
+            append.instrument(span.clone())
         });
         Ok(Response::new(Box::pin(replies)))
     }
@@ -153,7 +159,7 @@ impl Node for NodeService {
         request: Request<proto::ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
         let explained = explain::explain(self.shared(), &request.into_inner());
-        Ok(Response::new(explained.map_err(read_status)?))
+        told(explained.map_err(read_status))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
@@ -174,6 +180,18 @@ impl Node for NodeService {
         let letters = dead_letters::read(self.shared(), &source).await.map_err(log_status)?;
         Ok(Response::new(Box::pin(tokio_stream::iter(letters.into_iter().map(Ok)))))
     }
+}
+
+/// Tells the request's span how it ended.
+fn told<T>(answer: Result<T, Status>) -> Result<Response<T>, Status> {
+    match &answer {
+        Ok(_) => telemetry::note("status", || "OK"),
+        Err(status) => {
+            telemetry::note("status", || format!("{:?}", status.code()));
+            telemetry::failed(|| status.message().to_owned());
+        }
+    }
+    answer.map(Response::new)
 }
 
 fn read_status(error: ReadError) -> Status {

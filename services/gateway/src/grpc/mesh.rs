@@ -7,12 +7,13 @@ use api::v1;
 use api::v1::mesh_server::Mesh;
 use clock::Stopwatch;
 use tokio_stream::StreamExt;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Replies;
 use crate::caller::Caller;
 use crate::door::{Door, pushed};
 use crate::hop;
+use crate::metrics::Ending;
 use crate::refusal::Refusal;
 
 /// The public service.
@@ -32,15 +33,17 @@ impl MeshService {
         answer: Result<T, Refusal>,
         route: impl FnOnce(&T) -> String,
     ) -> Result<Response<T>, Status> {
-        let instruments = &self.door.instruments;
+        let ended = |code, route: &str| {
+            self.door.instruments.request(call, Ending::Grpc(code), route, started.elapsed());
+        };
         match answer {
             Ok(answer) => {
-                instruments.request(call, "OK", &route(&answer), started.elapsed());
+                ended(Code::Ok, &route(&answer));
                 Ok(Response::new(answer))
             }
             Err(refusal) => {
                 let status = Status::from(refusal);
-                instruments.request(call, &format!("{:?}", status.code()), "", started.elapsed());
+                ended(status.code(), "");
                 Err(status)
             }
         }
@@ -79,7 +82,7 @@ impl Mesh for MeshService {
         let mut client = self.door.regions.own().client.clone();
         let door = self.door.clone();
         let refuse = move |status: Status| match status.code() {
-            tonic::Code::NotFound => status,
+            Code::NotFound => status,
             _ => door.not_pushed("", &status).into(),
         };
         let answers = client.append(hop::first(appends)).await.map_err(&refuse)?.into_inner();

@@ -11,6 +11,7 @@ use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
 use futures::future::{Either, select};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use super::Replies;
 use crate::caller::Caller;
@@ -47,6 +48,22 @@ impl Relay {
         Ok(request)
     }
 
+    /// A call to the node, in a span of its own; both spans are told how it ended.
+    async fn pass<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Response<T>, Status> {
+        let region = || [("region", self.door.config.region.to_string())];
+        let asked = async {
+            let answer = call.await;
+            hop::ended(&answer);
+            answer
+        };
+        let answer = asked.instrument(telemetry::client("relay", region)).await;
+        hop::ended(&answer);
+        answer
+    }
+
     fn refuse<T>(&self, call: &str) -> Result<Response<T>, Status> {
         let region = &self.door.config.region;
         Err(Status::unimplemented(format!(
@@ -64,7 +81,8 @@ impl Node for Relay {
         let caller = Caller::from_headers(request.metadata().as_ref())?;
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
         let _permit = self.door.gate.enter(&caller, deadline).await?;
-        self.own().read(self.onward(&caller, deadline, request.into_inner())?).await
+        let asked = request.into_inner();
+        self.pass(async { self.own().read(self.onward(&caller, deadline, asked)?).await }).await
     }
 
     async fn explain(
@@ -74,7 +92,8 @@ impl Node for Relay {
         let caller = Caller::from_headers(request.metadata().as_ref())?;
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
         let _permit = self.door.gate.enter(&caller, deadline).await?;
-        self.own().explain(self.onward(&caller, deadline, request.into_inner())?).await
+        let asked = request.into_inner();
+        self.pass(async { self.own().explain(self.onward(&caller, deadline, asked)?).await }).await
     }
 
     async fn ping(

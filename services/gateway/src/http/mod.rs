@@ -9,12 +9,14 @@ mod render;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use telemetry::Begins;
+use tracing::Instrument;
 
 use crate::door::Door;
 use crate::refusal::Refusal;
@@ -28,17 +30,25 @@ pub(crate) fn router(door: Arc<Door>) -> Router {
         .route("/health", get(health))
         .fallback(no_such_path)
         .method_not_allowed_fallback(bad_method)
-        .layer(axum::middleware::from_fn_with_state(door.clone(), say_that_it_ends))
+        .layer(axum::middleware::from_fn_with_state(door.clone(), around))
         .with_state(door)
 }
 
-/// A client that keeps its connection to a gateway that ends would lose a request with it.
-async fn say_that_it_ends(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Around every request: its span; and a client that keeps its connection to a gateway that ends
+/// would lose a request with it.
+async fn around(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let span = telemetry::server(request.headers(), Begins::Traces, || name(&request));
+    let mut response = next.run(request).instrument(span).await;
     if *door.draining.borrow() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The method and the route, of which there are few, and not the path, which clients make up.
+fn name(request: &Request) -> String {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    format!("{} {route}", request.method()).trim_end().to_owned()
 }
 
 /// 200 while some region can answer, and this gateway is not about to end.

@@ -15,6 +15,7 @@ use super::body;
 use crate::caller::Caller;
 use crate::door::Door;
 use crate::events::{events, source_of};
+use crate::metrics::Ending;
 use crate::refusal::Refusal;
 use crate::request::Columns;
 
@@ -90,7 +91,7 @@ fn respond(
     body: &'static str,
 ) -> Response {
     let status = pushed.as_ref().map_or_else(Refusal::status, |_| StatusCode::OK);
-    door.instruments.request(call, status.as_str(), "local", started.elapsed());
+    door.instruments.request(call, Ending::Http(status), "local", started.elapsed());
     match pushed {
         Ok(pushed) => {
             let headers = [

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::{body, render};
 use crate::caller::Caller;
 use crate::door::Door;
+use crate::metrics::Ending;
 use crate::refusal::Refusal;
 use crate::request::{Columns, FeatureRequest};
 
@@ -65,7 +66,8 @@ pub(super) async fn get_online_features(
         Ok(answer) => (StatusCode::OK, answer.mesh.as_ref().map_or("", |mesh| &mesh.route)),
         Err(refusal) => (refusal.status(), ""),
     };
-    door.instruments.request("get-online-features", status.as_str(), route, started.elapsed());
+    let ending = Ending::Http(status);
+    door.instruments.request("get-online-features", ending, route, started.elapsed());
     match answer {
         Ok(answer) => {
             let json = [(header::CONTENT_TYPE, "application/json")];

@@ -124,6 +124,12 @@ impl Door {
         answer(agent().get(format!("http://{}/metrics", self.addresses.metrics)).call()).text
     }
 
+    /// What it counts, in the format that a scraper accepts.
+    pub fn scrape(&self, accept: &str) -> String {
+        let url = format!("http://{}/metrics", self.addresses.metrics);
+        answer(agent().get(url).header("accept", accept).call()).text
+    }
+
     pub fn read(&self, body: &Json) -> Answer {
         self.post("/get-online-features", body.to_string().as_bytes())
     }

@@ -66,5 +66,9 @@ pub(crate) async fn run(
     if let Some(metrics) = &args.metrics {
         config.metrics = super::address("--metrics", metrics)?;
     }
-    gateway::run(config, env, shutdown).await.map_err(failed)
+    let (region, traces) = (&config.region, &config.traces);
+    let telemetry = super::telemetry("meridian-gateway", region, traces, &args.run)?;
+    let ended = gateway::run(config, env, shutdown).await.map_err(failed);
+    super::end(telemetry).await;
+    ended
 }

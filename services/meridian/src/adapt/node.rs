@@ -34,6 +34,7 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
         kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),
         topics: mesh.topics.clone(),
         allow_remote: false,
+        traces: telemetry::Traces::default(),
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("node.yaml: {e}")))
 }
@@ -64,5 +65,8 @@ pub(crate) async fn run(
     if let Some(data) = &args.data {
         config.data.clone_from(data);
     }
-    node::run(config, env, shutdown).await.map_err(failed)
+    let telemetry = super::telemetry("meridian-node", &config.region, &config.traces, &args.run)?;
+    let ended = node::run(config, env, shutdown).await.map_err(failed);
+    super::end(telemetry).await;
+    ended
 }

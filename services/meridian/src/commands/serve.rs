@@ -14,7 +14,6 @@ use crate::error::{CliError, Result};
 /// # Errors
 /// Its settings, its data, or its port.
 pub(super) async fn node(args: &NodeArgs, env: Arc<dyn Env>) -> Result<()> {
-    telemetry::init_logging();
     let end = told_to_end(args.run.exit_with_parent)?;
     adapt::node::run(args, env, end).await
 }
@@ -24,7 +23,6 @@ pub(super) async fn node(args: &NodeArgs, env: Arc<dyn Env>) -> Result<()> {
 /// # Errors
 /// Its settings, or its ports.
 pub(super) async fn gateway(args: &GatewayArgs, env: Arc<dyn Env>) -> Result<()> {
-    telemetry::init_logging();
     let end = told_to_end(args.run.exit_with_parent)?;
     adapt::gateway::run(args, env, end).await
 }
