@@ -13,6 +13,7 @@ mod config;
 mod deadline;
 mod door;
 mod events;
+mod frontier;
 mod gate;
 mod grpc;
 mod hop;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
+use arc_swap::{ArcSwap, Guard};
 use clock::{Env, Task};
 use parking_lot::Mutex;
 use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Try};
@@ -15,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
+use crate::frontier::Frontier;
 use crate::metrics::Instruments;
 use crate::serve::GatewayError;
 use crate::watcher::{self, Watcher};
@@ -34,6 +36,8 @@ pub(crate) struct Region {
     /// Its node, or the gateway in front of it.
     pub(crate) client: NodeClient<Channel>,
     health: watch::Receiver<Health>,
+    /// What it said of how far it is.
+    frontier: Arc<ArcSwap<Frontier>>,
 }
 
 impl Region {
@@ -52,12 +56,19 @@ impl Region {
         let client = NodeClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { name, client, health })
+        Ok(Self { name, client, health, frontier: Arc::default() })
     }
 
     /// What it last said.
     pub(crate) fn health(&self) -> Health {
         self.health.borrow().clone()
+    }
+
+    /// It said how far it is.
+    pub(crate) fn heard(&self, said: &[node::Position]) {
+        if let Some(frontier) = self.frontier.load().heard(said) {
+            self.frontier.store(Arc::new(frontier));
+        }
     }
 
     /// To be told of changes.
@@ -126,6 +137,11 @@ impl Regions {
         let own = || picks.iter().filter(|pick| pick.target < self.own);
         let fit = own().find(|pick| pick.standing == Standing::Fit);
         fit.or_else(|| own().next()).map_or(0, |pick| pick.target)
+    }
+
+    /// How far the own region's node said that it is.
+    pub(crate) fn frontier(&self) -> Guard<Arc<Frontier>> {
+        self.own().frontier.load()
     }
 
     /// The region that was picked.

@@ -102,7 +102,12 @@ impl Gateway {
         let regions = Arc::new(Regions::start(&config, &env, &catalog, &instruments)?);
         let door = Arc::new(Door {
             gate: Arc::new(Gate::new(&config, env.clone(), instruments.clone())),
-            answers: Answers::new(config.cache_bytes, env.clone(), instruments.clone()),
+            answers: Answers::new(
+                config.cache_bytes,
+                env.clone(),
+                instruments.clone(),
+                regions.clone(),
+            ),
             reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
             draining: watch::Sender::new(false),
             regions,

@@ -87,6 +87,7 @@ impl Watcher {
             if self.taken != Some(health.generation) {
                 self.take_catalog().await;
             }
+            self.region.heard(&health.frontiers);
             self.routes.heard(self.at, said(&health));
             if self.health.send_replace(Some(Arc::new(health))).is_none() {
                 tracing::info!(region = &*self.region.name, "region found");

@@ -123,3 +123,44 @@ fn those_who_ask_at_once_with_other_bounds_do_not_share() {
         });
     }
 }
+
+/// However old an answer may be, one that the own node is known to have left behind is not given; nor
+/// is one dropped that it has not.
+#[test]
+fn an_answer_of_the_own_node_is_given_until_that_node_says_that_it_is_further() {
+    let (us, door) = door();
+    us.fold_to(10);
+    let hour = json!({"max_staleness_ms": 3_600_000});
+    let settled = |what: &str| {
+        wait_until(what, || route(&read(&door, hour.clone())) == "cache");
+        let reads = us.reads().len();
+        us.speaks(5);
+        assert_eq!(route(&read(&door, hour.clone())), "cache", "{what}");
+        assert_eq!(us.reads().len(), reads, "{what}");
+    };
+    settled("its first word is taken in");
+    for next in [11, 15] {
+        us.fold_to(next);
+        wait_until("it is read anew", || route(&read(&door, hour.clone())) == "local");
+        settled("what is new is given again");
+    }
+    let outdated = r#"meridian_gateway_cache_lookups_total{found="outdated"}"#;
+    assert!(door.metrics().contains(outdated), "{}", door.metrics());
+}
+
+/// It cost a journey, and is kept for its age alone.
+#[test]
+fn an_answer_of_another_region_is_given_while_it_is_young_enough() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    us.set(Mood::NotReady);
+    let door = open(&us, &[&eu]);
+    let hour = json!({"max_staleness_ms": 3_600_000});
+    wait_until("eu answers", || route(&read(&door, json!({}))) == "failover");
+    us.fold_to(10);
+    assert_eq!(route(&read(&door, hour.clone())), "failover");
+    for next in [20, 30] {
+        us.fold_to(next);
+        us.speaks(5);
+    }
+    assert_eq!(route(&read(&door, hour)), "cache");
+}

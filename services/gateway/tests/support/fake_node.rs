@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -120,6 +121,10 @@ struct Shared {
     /// The metadata of the last read.
     metadata: Mutex<tonic::metadata::MetadataMap>,
     events: Mutex<Vec<(String, serde_json::Value)>>,
+    /// The next offset that it lacks of its own origin, which it says only if it is told to.
+    frontier: Mutex<Option<u64>>,
+    /// How often it has said how it is.
+    words: AtomicU64,
 }
 
 impl FakeNode {
@@ -137,6 +142,8 @@ impl FakeNode {
             reads: Mutex::default(),
             metadata: Mutex::default(),
             events: Mutex::default(),
+            frontier: Mutex::default(),
+            words: AtomicU64::default(),
         });
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
@@ -153,6 +160,18 @@ impl FakeNode {
 
     pub fn set(&self, mood: Mood) {
         *self.shared.mood.lock().expect("a mood") = mood;
+    }
+
+    /// It has folded all events of its own origin below this offset.
+    pub fn fold_to(&self, next: u64) {
+        *self.shared.frontier.lock().expect("a frontier") = Some(next);
+    }
+
+    /// Waits until it has said so many times how it is.
+    pub fn speaks(&self, times: u64) {
+        let words = || self.shared.words.load(Ordering::Relaxed);
+        let before = words();
+        super::wait_until("the node speaks", || words() >= before + times);
     }
 
     /// Every connection breaks at once.
@@ -278,13 +297,14 @@ impl Node for Service {
             };
             (region.to_owned(), origin)
         };
+        let next = self.0.frontier.lock().expect("a frontier").unwrap_or(42);
         let old = matches!(self.mood(), Mood::Old | Mood::OldAndSlow(_) | Mood::Frozen);
         let ap_ms = if old { 3_600_000 } else { 30 };
         Ok(Response::new(node::ReadResponse {
             views: request.views.iter().map(|view| self.view(view)).collect::<Result<_, _>>()?,
             origins: [("us", 10), ("eu", 20), ("ap", ap_ms)].into_iter().map(origin).collect(),
             generation: self.0.catalog.generation(),
-            seen: vec![position(&self.0.region, 41)],
+            seen: vec![position(&self.0.region, next - 1)],
         }))
     }
 
@@ -324,6 +344,8 @@ impl Node for Service {
         ));
         let said = ticks.map(move |_| {
             let mood = *shared.mood.lock().expect("a mood");
+            let next = *shared.frontier.lock().expect("a frontier");
+            shared.words.fetch_add(1, Ordering::Relaxed);
             Ok(node::Health {
                 region: shared.region.clone(),
                 ready: mood != Mood::NotReady,
@@ -331,6 +353,7 @@ impl Node for Service {
                 draining: mood == Mood::Draining,
                 generation: shared.catalog.generation(),
                 origins: [("ap".to_owned(), ap(mood))].into(),
+                frontiers: next.map(|next| position(&shared.region, next)).into_iter().collect(),
                 ..node::Health::default()
             })
         });
