@@ -2,8 +2,12 @@
 //! the older text format, which has none.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, header};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text, text};
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -47,6 +51,20 @@ impl Metrics {
         }
         prometheus_text::encode(&mut out, &self.registry)?;
         Ok((prometheus_text::CONTENT_TYPE, out))
+    }
+
+    /// `GET /metrics`.
+    pub fn router(self) -> Router {
+        let metrics = Arc::new(self);
+        let text = move |headers: HeaderMap| {
+            let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let text =
+                metrics.render(accept).map(|(kind, text)| ([(header::CONTENT_TYPE, kind)], text));
+            let failed =
+                |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+            std::future::ready(text.map_err(failed))
+        };
+        Router::new().route("/metrics", get(text))
     }
 }
 

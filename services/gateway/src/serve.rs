@@ -7,13 +7,11 @@ use std::time::Duration;
 use api::node::v1::node_server::NodeServer;
 use api::v1::mesh_server::MeshServer;
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::routing::get;
 use axum::serve::ListenerExt;
 use clock::Env;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use telemetry::{Begins, Metrics, MetricsError};
+use telemetry::{Begins, Metrics};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
@@ -147,7 +145,7 @@ impl Gateway {
             tokio::try_join!(
                 serve_http(http, http::router(self.door.clone()), stop.clone()),
                 serve_grpc(grpc, self.door.clone(), stop.clone()),
-                serve_http(metrics, metrics_router(self.metrics), stop.clone()),
+                serve_http(metrics, self.metrics.router(), stop.clone()),
             )
         };
         let ending = async {
@@ -225,16 +223,4 @@ fn span<T>(request: &axum::http::Request<T>) -> tracing::Span {
         false => Begins::Nothing,
     };
     telemetry::server(request.headers(), begins, || path.trim_start_matches('/').to_owned())
-}
-
-fn metrics_router(metrics: Metrics) -> Router {
-    let metrics = Arc::new(metrics);
-    let text = move |headers: HeaderMap| {
-        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-        let text =
-            metrics.render(accept).map(|(kind, text)| ([(header::CONTENT_TYPE, kind)], text));
-        let failed = |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-        std::future::ready(text.map_err(failed))
-    };
-    Router::new().route("/metrics", get(text))
 }

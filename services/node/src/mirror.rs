@@ -2,22 +2,23 @@
 //! to run MirrorMaker 2. Several may run: one works, and the others take over when it dies.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::mirror::v1::mirror_server::{Mirror, MirrorServer};
 use api::mirror::v1::{StatusRequest, StatusResponse};
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
+use api::v1::MirrorStatus;
 use backbone::Tailer;
 use backbone_kafka::KafkaLog;
 use clock::Env;
 use futures::FutureExt;
-use opentelemetry::KeyValue;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use serde::{Deserialize, Serialize};
 use store::MemoryCheckpoints;
-use telemetry::{Metrics, MetricsError};
+use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -111,13 +112,15 @@ pub async fn run(
     let shared = Arc::new(Shared::new(identity, env, log, Arc::new(MemoryCheckpoints::default())));
     let _catalog = catalog_watch::start(&shared);
     let mirrors = Arc::new(Mirrors::start(&shared, peers, Sharing::InTurn));
+    let mut observed = Metrics::default();
+    observed.registry().register_collector(Box::new(Watched(mirrors.clone())));
     let stop = shutdown.boxed().shared();
     let told = stop.clone();
     let service = MirrorServer::new(Service { region: config.region, mirrors: mirrors.clone() });
     let serving = tonic::transport::Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), told);
-    let scraped = axum::serve(metrics, router(observed(&mirrors)?)).with_graceful_shutdown(stop);
+    let scraped = axum::serve(metrics, observed.router()).with_graceful_shutdown(stop);
     let serving = async { serving.await.map_err(NodeError::from) };
     let scraped = async { scraped.await.map_err(NodeError::Metrics) };
     futures::try_join!(serving, scraped).map(|_| ())
@@ -141,48 +144,43 @@ impl Mirror for Service {
     }
 }
 
-/// What it counts, each by the region that is read from.
-fn observed(mirrors: &Arc<Mirrors>) -> Result<Metrics, MetricsError> {
-    let metrics = Metrics::new()?;
-    let meter = metrics.meter("mirror");
-    let gauge = |name, description, value: fn(&api::v1::MirrorStatus) -> u64| {
-        let mirrors = mirrors.clone();
-        let gauge = meter.u64_observable_gauge(name).with_description(description);
-        gauge
-            .with_callback(move |gauge| {
-                for mirror in status::mirrors(&mirrors) {
-                    gauge.observe(value(&mirror), &[KeyValue::new("from", mirror.from.clone())]);
-                }
-            })
-            .build();
-    };
-    gauge("meridian_mirror_lag", "Offsets that are still to be copied", |m| m.lag);
-    gauge("meridian_mirror_working", "1: this process copies; 0: it stands by", |m| {
-        u64::from(!m.standby)
-    });
-    gauge("meridian_mirror_failing", "1: the last session ended with an error", |m| {
-        u64::from(!m.error.is_empty())
-    });
-    let copied = mirrors.clone();
-    meter
-        .u64_observable_counter("meridian_mirror_records")
-        .with_description("Records copied")
-        .with_callback(move |counter| {
-            for mirror in status::mirrors(&copied) {
-                counter.observe(mirror.records, &[KeyValue::new("from", mirror.from.clone())]);
-            }
-        })
-        .build();
-    Ok(metrics)
+/// What it counts, each by the region that is read from, whenever somebody asks.
+struct Watched(Arc<Mirrors>);
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
 }
 
-fn router(metrics: Metrics) -> Router {
-    let metrics = Arc::new(metrics);
-    let text = move || {
-        let failed = |error: MetricsError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-        std::future::ready(metrics.render().map_err(failed))
-    };
-    Router::new().route("/metrics", get(text))
+impl Collector for Watched {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let mirrors = status::mirrors(&self.0);
+        let mut each = |name, help, value: fn(&MirrorStatus) -> u64| {
+            let mut metric = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for mirror in &mirrors {
+                let of = [("from", &*mirror.from)];
+                metric.encode_family(&of)?.encode_gauge(&value(mirror))?;
+            }
+            Ok(())
+        };
+        let help = "Offsets that are still to be copied";
+        each("meridian_mirror_lag", help, |mirror| mirror.lag)?;
+        let help = "1: this process copies; 0: it stands by";
+        each("meridian_mirror_working", help, |mirror| u64::from(!mirror.standby))?;
+        let help = "1: the last session ended with an error";
+        each("meridian_mirror_failing", help, |mirror| u64::from(!mirror.error.is_empty()))?;
+        let counter = MetricType::Counter;
+        let mut records =
+            out.encode_descriptor("meridian_mirror_records", "Records copied", None, counter)?;
+        for mirror in &mirrors {
+            let of = [("from", &*mirror.from)];
+            records
+                .encode_family(&of)?
+                .encode_counter::<NoLabelSet, _, u64>(&mirror.records, None)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

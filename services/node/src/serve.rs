@@ -62,9 +62,6 @@ pub enum NodeError {
     /// gRPC ended with an error.
     #[error("serving ended: {0}")]
     Serve(#[from] tonic::transport::Error),
-    /// Metrics could not be set up.
-    #[error(transparent)]
-    Telemetry(#[from] telemetry::MetricsError),
     /// Serving metrics ended with an error.
     #[error("serving metrics ended: {0}")]
     Metrics(std::io::Error),

@@ -54,5 +54,10 @@ pub(crate) async fn run(
     if let Some(metrics) = &args.metrics {
         config.metrics = super::address("--metrics", metrics)?;
     }
-    node::mirror::run(config, env, shutdown).await.map_err(failed)
+    // It answers no requests, so there is nothing to trace.
+    let traces = telemetry::Traces::default();
+    let telemetry = super::telemetry("meridian-mirror", &config.region, &traces, &args.run)?;
+    let ended = node::mirror::run(config, env, shutdown).await.map_err(failed);
+    super::end(telemetry).await;
+    ended
 }

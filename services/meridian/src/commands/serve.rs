@@ -32,7 +32,6 @@ pub(super) async fn gateway(args: &GatewayArgs, env: Arc<dyn Env>) -> Result<()>
 /// # Errors
 /// Its settings, or its ports.
 pub(super) async fn mirror(args: &MirrorArgs, env: Arc<dyn Env>) -> Result<()> {
-    telemetry::init_logging();
     let end = told_to_end(args.run.exit_with_parent)?;
     adapt::mirror::run(args, env, end).await
 }
