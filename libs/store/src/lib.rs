@@ -23,7 +23,7 @@ use lattice::Gap;
 pub use changes::{FOREIGN, split};
 pub use checkpoint::{CheckpointError, Checkpoints, DiskCheckpoints, MemoryCheckpoints};
 pub use gather::RUN_BYTES;
-pub use report::{Applied, Proven, Staged, StagedPlan, State};
+pub use report::{Applied, Proven, Staged, StagedPlan, State, StateView};
 pub use store::Store;
 
 /// A record of a delta topic: key and value.

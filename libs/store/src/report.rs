@@ -51,6 +51,19 @@ pub struct State {
     pub panes: u64,
 }
 
+/// The same, lent.
+#[derive(Clone, Copy, Debug)]
+pub struct StateView<'a> {
+    /// Whose.
+    pub origin: &'a Origin,
+    /// Of which plan.
+    pub plan: PlanHash,
+    /// See [`State::proven`].
+    pub proven: Option<&'a Proven>,
+    /// See [`State::pending`].
+    pub pending: Option<&'a PlanProgress>,
+}
+
 /// A plan's progress before its digest is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StagedPlan {

@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 
 use crate::Record;
 use crate::changes;
-use crate::report::{Applied, Staged, StagedPlan, State};
+use crate::report::{Applied, Staged, StagedPlan, State, StateView};
 use crate::shard::Shard;
 
 /// The panes of all shards, with digests and frontiers. Shared behind an `Arc`; every method takes
@@ -96,6 +96,16 @@ impl Store {
             panes.tracks.iter().map(|track| track.state(*plan)).collect::<Vec<_>>()
         };
         shard.plans.iter().flat_map(states).collect()
+    }
+
+    /// Lends the states of a shard, ordered by plan, to `reader`. The shard takes no records
+    /// meanwhile.
+    pub fn look<T>(&self, shard: u32, reader: impl FnOnce(&[StateView<'_>]) -> T) -> T {
+        let Some(shard) = self.shard(shard) else { return reader(&[]) };
+        let shard = shard.read();
+        let plans = shard.plans.iter();
+        let views = plans.flat_map(|(plan, of)| of.tracks.iter().map(|track| track.view(*plan)));
+        reader(&views.collect::<Vec<_>>())
     }
 
     /// The state of one (origin, plan) of a shard.

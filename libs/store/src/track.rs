@@ -3,7 +3,7 @@
 use lattice::{Digest, Frontier, Origin, PlanHash};
 
 use crate::limits::Limits;
-use crate::report::{Proven, State};
+use crate::report::{Proven, State, StateView};
 
 /// The panes of one origin and plan in one shard, as a set.
 #[derive(Debug)]
@@ -76,6 +76,11 @@ impl Track {
             Some(claim) => self.settle(claim),
             None => false,
         }
+    }
+
+    pub(crate) fn view(&self, plan: PlanHash) -> StateView<'_> {
+        let pending = self.pending.as_ref().map(|claim| &claim.progress);
+        StateView { origin: &self.origin, plan, proven: self.proven.as_ref(), pending }
     }
 
     pub(crate) fn state(&self, plan: PlanHash) -> State {

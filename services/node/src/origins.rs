@@ -7,7 +7,7 @@ use api::v1::OriginInfo;
 use catalog::Plan;
 use lattice::progress::NO_WATERMARK;
 use lattice::{Origin, Region};
-use store::{State, Store};
+use store::{StateView, Store};
 
 /// What a region's part is, worst last, so that the worst over shards and partitions is the max.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -90,43 +90,47 @@ pub fn parts(
     let mut parts: BTreeMap<Region, Part> =
         regions.iter().map(|region| (region.clone(), missing.clone())).collect();
     for (shard, by_region) in wanted {
-        let states = store.states(*shard);
-        for (region, part) in &mut parts {
-            let plan = by_region.get(region);
-            let own = states.iter().filter(|s| s.origin.region == *region);
-            for state in own.clone().filter(|s| plan.is_some_and(|p| p.hash == s.plan)) {
-                let furthest = furthest(own.clone(), &state.origin);
-                fold_in(part, state, furthest, now_ms);
+        store.look(*shard, |states| {
+            for (region, part) in &mut parts {
+                let plan = by_region.get(region);
+                let own = states.iter().filter(|s| *s.origin.region == **region);
+                for state in own.clone().filter(|s| plan.is_some_and(|p| p.hash == s.plan)) {
+                    let furthest = furthest(own.clone(), state.origin);
+                    fold_in(part, state, furthest, now_ms);
+                }
             }
-        }
+        });
     }
     parts
 }
 
 /// How far the origin's plans have come, at best: one that is behind is catching up.
-fn furthest<'a>(states: impl Iterator<Item = &'a State>, origin: &Origin) -> u64 {
-    let of_origin = states.filter(|state| state.origin == *origin);
-    of_origin.filter_map(|s| Some(s.proven.as_ref()?.progress.frontier.next)).max().unwrap_or(0)
+fn furthest<'a>(states: impl Iterator<Item = &'a StateView<'a>>, origin: &Origin) -> u64 {
+    let of_origin = states.filter(|state| state.origin == origin);
+    of_origin.filter_map(|s| Some(s.proven?.progress.frontier.next)).max().unwrap_or(0)
 }
 
-fn fold_in(part: &mut Part, state: &State, furthest: u64, now_ms: i64) {
+fn fold_in(part: &mut Part, state: &StateView<'_>, furthest: u64, now_ms: i64) {
     let standing = standing(state, furthest, now_ms);
     let known = part.standing != Standing::Missing;
     part.standing = if known { part.standing.max(standing) } else { standing };
-    let Some(proven) = &state.proven else { return };
+    let Some(proven) = state.proven else { return };
     let least = |a: Option<i64>, b: i64| Some(a.map_or(b, |a| a.min(b)));
     part.complete_to_ms = least(part.complete_to_ms, proven.complete_to_ms);
     if proven.progress.watermark_ms != NO_WATERMARK {
         part.watermark_ms = least(part.watermark_ms, proven.progress.watermark_ms);
     }
     let next = proven.progress.frontier.next;
-    part.next.entry(state.origin.clone()).and_modify(|n| *n = next.min(*n)).or_insert(next);
+    match part.next.get_mut(state.origin) {
+        Some(least) => *least = next.min(*least),
+        None => _ = part.next.insert(state.origin.clone(), next),
+    }
 }
 
 /// The standing of one (origin, shard, plan).
 #[must_use]
-pub fn standing(state: &State, furthest: u64, now_ms: i64) -> Standing {
-    let Some(proven) = &state.proven else { return Standing::Partial };
+pub fn standing(state: &StateView<'_>, furthest: u64, now_ms: i64) -> Standing {
+    let Some(proven) = state.proven else { return Standing::Partial };
     if state.pending.is_some() {
         Standing::Partial
     } else if proven.progress.frontier.next < furthest {

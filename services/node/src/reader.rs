@@ -11,8 +11,8 @@ use lattice::cell::Header;
 use lattice::combine::{Combined, Cut, PaneView, Want, combine};
 use lattice::key::floor_ms;
 use lattice::progress::NO_WATERMARK;
-use lattice::{DecodeError, Gap, Kind, Origin, Region, Span, Value};
-use store::Store;
+use lattice::{DecodeError, Gap, Kind, Origin, PlanHash, Region, Span, Value};
+use store::{StateView, Store};
 
 use crate::origins::{self, Part, Standing};
 use crate::shared::Shared;
@@ -54,6 +54,8 @@ pub(crate) struct ViewReader<'a> {
     /// The layout of features and cells, which all regions' plans of one version share.
     pub(crate) plan: Arc<Plan>,
     pub(crate) by_region: BTreeMap<Region, Arc<Plan>>,
+    /// The plans of `by_region`, each once, in order.
+    hashes: Vec<PlanHash>,
     as_of_ms: Option<i64>,
     now_ms: i64,
     /// The greatest watermark of an included origin: panes may have expired up to it.
@@ -88,25 +90,29 @@ impl<'a> ViewReader<'a> {
         let by_region: BTreeMap<_, _> =
             active.into_iter().filter(|(region, _)| !scope.exclude.contains(region)).collect();
         let (mut watermark_ms, mut gaps) = (NO_WATERMARK, Vec::new());
-        for state in store.states(shard) {
-            let plan = by_region.get(&state.origin.region);
-            if plan.is_none_or(|plan| plan.hash != state.plan) {
-                continue;
+        store.look(shard, |states| {
+            let active = |state: &&StateView<'_>| {
+                by_region.get(&state.origin.region).is_some_and(|plan| plan.hash == state.plan)
+            };
+            for state in states.iter().filter(active) {
+                // Also a progress that is not proven yet has let panes expire.
+                let progress = state.proven.map(|proven| &proven.progress);
+                for progress in progress.into_iter().chain(state.pending) {
+                    watermark_ms = watermark_ms.max(progress.watermark_ms);
+                    gaps.extend_from_slice(&progress.gaps);
+                }
             }
-            // Also a progress that is not proven yet has let panes expire.
-            let progress = state.proven.map(|proven| proven.progress);
-            for progress in progress.into_iter().chain(state.pending) {
-                watermark_ms = watermark_ms.max(progress.watermark_ms);
-                gaps.extend(progress.gaps);
-            }
-        }
+        });
+        let mut hashes: Vec<_> = by_region.values().map(|plan| plan.hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
         let (as_of_ms, now_ms) = (scope.as_of_ms, scope.now_ms);
-        Ok(Self { store, shard, plan, by_region, as_of_ms, now_ms, watermark_ms, gaps })
+        Ok(Self { store, shard, plan, by_region, hashes, as_of_ms, now_ms, watermark_ms, gaps })
     }
 
     pub(crate) fn feature(&self, index: u32) -> Result<&Feature, ReadError> {
-        let view = self.plan.view.to_string();
-        self.plan.features.get(index as usize).ok_or(ReadError::NoSuchFeature { view, index })
+        let missing = || ReadError::NoSuchFeature { view: self.plan.view.to_string(), index };
+        self.plan.features.get(index as usize).ok_or_else(missing)
     }
 
     fn width_s(&self, feature: &Feature) -> u32 {
@@ -166,22 +172,19 @@ impl<'a> ViewReader<'a> {
         width_s: u32,
         reader: impl FnOnce(&mut dyn Iterator<Item = PaneView<'_>>) -> T,
     ) -> T {
-        let mut plans: Vec<_> = self.by_region.values().map(|plan| plan.hash).collect();
-        plans.sort_unstable();
-        plans.dedup();
         let before_ms = self.as_of_ms.map_or(i64::MAX, |at_ms| floor_ms(at_ms, width_s));
         let included = |pane: &PaneView<'_>, plan| {
             let active = self.by_region.get(&pane.origin.region).is_some_and(|p| p.hash == plan);
             active && (width_s == 0 || pane.span.start_ms < before_ms)
         };
-        if let [plan] = plans[..] {
+        if let [plan] = self.hashes[..] {
             return self.store.read(self.shard, plan, entity, width_s, |panes| {
                 reader(&mut panes.filter(|pane| included(pane, plan)))
             });
         }
         // Regions are on different activations: a rollout. Rare, so gathered and sorted.
         let mut gathered: Vec<(Origin, Span, u64, Vec<u8>)> = Vec::new();
-        for plan in plans {
+        for plan in self.hashes.iter().copied() {
             self.store.read(self.shard, plan, entity, width_s, |panes| {
                 gathered.extend(panes.filter(|pane| included(pane, plan)).map(|pane| {
                     (pane.origin.clone(), pane.span, pane.version, pane.cells.to_vec())
@@ -208,25 +211,34 @@ impl<'a> ViewReader<'a> {
         self.panes(entity, width.width_s, |panes| combine(&width.specs, wants, panes))
     }
 
+    /// What to combine for these features, by width: their places among them, and the wants.
+    fn wants(&self, features: &[&Feature]) -> Vec<(Vec<usize>, Vec<Want>)> {
+        let want = |i: &usize| Want { cell: features[*i].cell, cut: self.cut(features[*i]) };
+        let of_width = |width| {
+            let places = (0..features.len()).filter(|i| features[*i].width == width);
+            let places: Vec<usize> = places.collect();
+            let wants = places.iter().map(want).collect();
+            (places, wants)
+        };
+        (0..self.plan.widths.len()).map(of_width).collect()
+    }
+
     /// The values of `features` of one entity.
     fn row(
         &self,
         entity: &[u8],
         features: &[&Feature],
+        wants: &[(Vec<usize>, Vec<Want>)],
     ) -> Result<proto::EntityValues, DecodeError> {
         let mut values = vec![Value::Null; features.len()];
         let mut seen: Option<Header> = None;
-        for width in 0..self.plan.widths.len() {
-            let of_width: Vec<usize> =
-                (0..features.len()).filter(|i| features[*i].width == width).collect();
-            if of_width.is_empty() && seen.is_some() {
+        for (width, (places, wants)) in wants.iter().enumerate() {
+            if wants.is_empty() && seen.is_some() {
                 continue;
             }
-            let want = |i: &usize| Want { cell: features[*i].cell, cut: self.cut(features[*i]) };
-            let wants: Vec<Want> = of_width.iter().map(want).collect();
-            let combined = self.combine(entity, width, &wants)?;
-            for (i, value) in of_width.into_iter().zip(combined.values) {
-                values[i] = value;
+            let combined = self.combine(entity, width, wants)?;
+            for (place, value) in places.iter().zip(combined.values) {
+                values[*place] = value;
             }
             seen = later(seen, combined.seen);
         }
@@ -313,7 +325,8 @@ pub fn read(
         let reader = ViewReader::new(store, &catalog, place, &scope)?;
         let features: Vec<&Feature> =
             view.features.iter().map(|index| reader.feature(*index)).collect::<Result<_, _>>()?;
-        let rows = view.entities.iter().map(|entity| reader.row(entity, &features));
+        let wants = reader.wants(&features);
+        let rows = view.entities.iter().map(|entity| reader.row(entity, &features, &wants));
         response.views.push(proto::ViewValues {
             rows: rows.collect::<Result<_, _>>()?,
             features: features.iter().map(|feature| reader.info(feature)).collect(),
