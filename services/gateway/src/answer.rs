@@ -52,16 +52,30 @@ pub(crate) fn assemble(
     let first = out.results.len();
     let name = |column: &Column| if full_names { &column.full } else { &column.short }.to_string();
     out.feature_names.extend(resolved.columns.iter().map(name));
-    out.results.resize_with(out.feature_names.len(), FeatureColumn::default);
+    out.results.resize_with(out.feature_names.len(), || FeatureColumn {
+        values: Vec::with_capacity(rows.count),
+        statuses: Vec::with_capacity(rows.count),
+        event_timestamps_ms: Vec::with_capacity(rows.count),
+    });
     let mut invalid = HashMap::new();
     for row in 0..rows.count {
         let computed = compute(resolved, rows, &answered.response, row);
         for (i, column) in resolved.columns.iter().enumerate() {
+            let results = &mut out.results[first + i];
+            if let ColumnSource::View { view, position } = column.source
+                && let Some(entity) = entity(rows, &answered.response, view, row)
+                && entity.invalid_reason.is_empty()
+            {
+                // Most columns are just that: passed on as they came.
+                results.values.push(entity.values[position].clone());
+                results.statuses.push(entity.statuses[position]);
+                results.event_timestamps_ms.push(entity.event_time_ms);
+                continue;
+            }
             let cell = cell(column.source, rows, &answered.response, &computed, row);
             if let Some(reason) = cell.reason {
                 invalid.insert(out.feature_names[first + i].clone(), reason);
             }
-            let results = &mut out.results[first + i];
             results.values.push(cell.value.into());
             results.statuses.push(cell.status.into());
             results.event_timestamps_ms.push(cell.event_time_ms);
@@ -114,6 +128,17 @@ fn compute(
     computed
 }
 
+/// What was answered for a row of a view; `None`: no entity can have its key.
+fn entity<'a>(
+    rows: &Rows,
+    response: &'a node::ReadResponse,
+    view: usize,
+    row: usize,
+) -> Option<&'a node::EntityValues> {
+    let place = rows.places[view][row]?;
+    Some(&response.views[place.read].rows[place.entity])
+}
+
 fn cell(
     source: ColumnSource,
     rows: &Rows,
@@ -123,8 +148,7 @@ fn cell(
 ) -> Cell {
     match source {
         ColumnSource::View { view, position } => {
-            let Some(place) = rows.places[view][row] else { return Cell::absent() };
-            let entity = &response.views[place.read].rows[place.entity];
+            let Some(entity) = entity(rows, response, view, row) else { return Cell::absent() };
             let status = FieldStatus::try_from(entity.statuses[position]).unwrap_or_default();
             let reason = (status == FieldStatus::Invalid).then(|| entity.invalid_reason.clone());
             Cell {

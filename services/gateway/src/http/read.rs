@@ -61,18 +61,19 @@ pub(super) async fn get_online_features(
     request: Request,
 ) -> Response {
     let started = Stopwatch::start();
-    let answer = answer(&door, request).await;
+    let answer = answer(&door, request).await.and_then(|answer| {
+        let body = render::features(&answer);
+        let body = body.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        Ok((answer.mesh.map_or(String::new(), |mesh| mesh.route), body))
+    });
     let (status, route) = match &answer {
-        Ok(answer) => (StatusCode::OK, answer.mesh.as_ref().map_or("", |mesh| &mesh.route)),
+        Ok((route, _)) => (StatusCode::OK, route.as_str()),
         Err(refusal) => (refusal.status(), ""),
     };
     let ending = Ending::Http(status);
     door.instruments.request("get-online-features", ending, route, started.elapsed());
     match answer {
-        Ok(answer) => {
-            let json = [(header::CONTENT_TYPE, "application/json")];
-            (json, render::features(&answer).to_string()).into_response()
-        }
+        Ok((_, body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
