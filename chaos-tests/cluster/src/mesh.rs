@@ -211,7 +211,7 @@ impl Mesh {
                 if path.is_dir() {
                     dirs.push(path);
                 } else if path.extension().is_some_and(|e| e == "log")
-                    && !path.file_stem().is_some_and(|s| s.to_string_lossy().parse::<u64>().is_ok())
+                    && path.file_stem().is_some_and(|s| s.to_string_lossy().parse::<u64>().is_err())
                 {
                     let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default())
                         .into_owned();
