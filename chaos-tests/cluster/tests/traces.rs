@@ -29,7 +29,7 @@ fn chain(spans: &[Span]) -> Vec<(&str, &str, &str)> {
 
 #[test]
 fn a_read_is_one_tree_over_all_processes() {
-    let collector = Collector::start();
+    let collector = Collector::start().unwrap();
     let mut mesh = Mesh::start_traced(&collector.endpoint);
     let (near, far) = ("a".repeat(32), "b".repeat(32));
     let (gateway, node) = ("meridian-gateway", "meridian-node");

@@ -27,6 +27,9 @@ const BACKOFF_MIN_MS: u64 = 50;
 /// … up to this.
 const BACKOFF_MAX_MS: u64 = 5_000;
 
+/// What a topic of the source is called in the target.
+pub type TopicName = Arc<dyn Fn(&str) -> Arc<str> + Send + Sync>;
+
 /// What things are called in the target.
 #[derive(Clone)]
 pub struct Names {
@@ -35,7 +38,7 @@ pub struct Names {
     /// The topic of the positions; may be shared by all mirrors.
     pub positions: Arc<str>,
     /// A topic of the source.
-    pub topic: Arc<dyn Fn(&str) -> Arc<str> + Send + Sync>,
+    pub topic: TopicName,
 }
 
 impl Names {

@@ -48,18 +48,17 @@ pub struct Span {
 impl Collector {
     /// Starts one.
     ///
-    /// # Panics
+    /// # Errors
     /// No runtime, or no port.
-    #[must_use]
-    pub fn start() -> Self {
-        let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    pub fn start() -> std::io::Result<Self> {
+        let runtime = Runtime::new()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
         let spans = Arc::default();
         let service = TraceServiceServer::new(Service(Arc::clone(&spans)));
         let server = tonic::transport::Server::builder().add_service(service);
         runtime.spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        Self { endpoint, spans, _runtime: runtime }
+        Ok(Self { endpoint, spans, _runtime: runtime })
     }
 
     /// What has arrived of a trace, in no order.

@@ -23,7 +23,7 @@ fn root<'a>(spans: &'a [Span], parent: &str) -> &'a Span {
 
 #[test]
 fn a_traced_read_is_one_tree_and_an_exemplar() {
-    let collector = Collector::start();
+    let collector = Collector::start().unwrap();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let traces = Traces { endpoint: Some(collector.endpoint.clone()), share: Some(0.0) };
     let telemetry = runtime
