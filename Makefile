@@ -7,7 +7,7 @@ PACKAGES := gcc libc6-dev python3 python3-venv g++ make pkg-config zlib1g-dev li
 IN_TESTS := -A clippy::unwrap_used -A clippy::expect_used -A clippy::panic -A clippy::print_stdout -A clippy::print_stderr
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-feast bench kafka lint setup
+.PHONY: help demo test test-rust test-feast bench bench-kafka kafka lint setup
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ bench: setup ## Benchmarks (criterion), then January twenty times through three 
 	$(CARGO) bench --locked -p lattice -p fold -p store -p backbone-local
 	$(CARGO) build --locked --release -p meridian
 	scripts/bench-mesh
+
+bench-kafka: setup kafka ## Numbers on real Kafka, beside Kafka Streams; a quarter of an hour, alone on the machine
+	$(CARGO) build --locked --release -p meridian
+	scripts/bench-kafka
 
 lint: setup ## Format and lints, as CI wants them
 	$(CARGO) fmt --all --check
