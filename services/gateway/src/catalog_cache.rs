@@ -7,12 +7,14 @@ use api::node::v1::CatalogEntry;
 use arc_swap::ArcSwap;
 use catalog::Catalog;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// The newest catalog; readers never wait.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogCache {
     current: ArcSwap<Catalog>,
     writing: Mutex<()>,
+    heard: watch::Sender<bool>,
 }
 
 impl CatalogCache {
@@ -36,6 +38,13 @@ impl CatalogCache {
             // Indexed here, so that no request waits for it.
             tracing::info!(generation = next.generation(), views = next.views().len(), "catalog");
             self.current.store(Arc::new(next));
+            self.heard.send_replace(true);
         }
+    }
+
+    /// Until somebody has said what the catalog is.
+    pub(crate) async fn heard(&self) {
+        // The sender is ours, so there is no error to speak of.
+        let _ = self.heard.subscribe().wait_for(|heard| *heard).await;
     }
 }

@@ -8,7 +8,7 @@ use api::node::v1::node_server::NodeServer;
 use api::v1::mesh_server::MeshServer;
 use axum::Router;
 use axum::serve::ListenerExt;
-use clock::Env;
+use clock::{Env, timeout};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use telemetry::{Begins, Metrics};
@@ -29,6 +29,8 @@ use crate::regions::Regions;
 
 /// A request names at most a few thousand entities or events.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// How long the first requests wait for somebody to say what the catalog is; then they are refused.
+const FIRST_CATALOG_MS: u64 = 2_000;
 /// How long others have to go elsewhere once they have been told that this gateway ends.
 const DRAIN_MS: u64 = 1_000;
 /// Streams that others hold open do not keep a gateway from ending.
@@ -141,13 +143,16 @@ impl Gateway {
         };
         let stop: Stop = drained.boxed().shared();
         let [http, grpc, metrics] = self.listeners;
-        let serving = async {
+        let requests = async {
+            let catalog = self.door.catalog.heard();
+            let _ = timeout(&self.door.env, FIRST_CATALOG_MS, catalog).await;
             tokio::try_join!(
                 serve_http(http, http::router(self.door.clone()), stop.clone()),
                 serve_grpc(grpc, self.door.clone(), stop.clone()),
-                serve_http(metrics, self.metrics.router(), stop.clone()),
             )
         };
+        let metrics = serve_http(metrics, self.metrics.router(), stop.clone());
+        let serving = async { tokio::try_join!(requests, metrics) };
         let ending = async {
             stop.clone().await;
             tokio::time::sleep(GRACE).await;
