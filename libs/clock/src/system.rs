@@ -1,5 +1,6 @@
 //! The real environment: the system's clock and entropy, tokio's timers and tasks.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,9 @@ use crate::env::{Env, Task};
 /// Where monotonic time starts: whenever it was first asked for.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// How far this process's wall clock is ahead of the system's, ms.
+static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
+
 /// The operating system's time and entropy on the current tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemEnv;
@@ -19,11 +23,19 @@ impl SystemEnv {
     pub fn shared() -> Arc<dyn Env> {
         Arc::new(Self)
     }
+
+    /// Puts this process's wall clock ahead of the system's, ms, or behind it: for drills, which ask
+    /// what becomes of a region whose clock is off. The steady clock stays.
+    pub fn set_ahead_ms(ahead_ms: i64) {
+        AHEAD_MS.store(ahead_ms, Ordering::Relaxed);
+    }
 }
 
 impl Env for SystemEnv {
     fn now_ms(&self) -> i64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ms = since.map_or(0, |d| d.as_millis() as i64);
+        now_ms.saturating_add(AHEAD_MS.load(Ordering::Relaxed))
     }
 
     fn monotonic_us(&self) -> u64 {

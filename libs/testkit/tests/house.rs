@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 4] = [
         "backbone-local",
         "backbone-kafka",
         "kafka-server",
+        "fault-proxy",
         "store",
         "drill",
         "api",

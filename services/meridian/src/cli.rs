@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::wan::Carries;
+
 /// Meridian: a multi-region feature mesh. Events become features in the region where they happen;
 /// every region can read them.
 #[derive(Debug, Parser)]
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     Routes(RoutesArgs),
     /// Read at a constant rate, and say how long that took from when each read was due
     Load(LoadArgs),
+    /// Show the links of a mesh that was started with `--wan`, or have something be wrong with them
+    #[command(subcommand)]
+    Wan(WanCommand),
     /// Stop, drain or start all processes of a region
     Region(ProcessArgs),
     /// Run a region's node, or stop or start one of the mesh
@@ -140,6 +145,10 @@ pub(crate) struct UpArgs {
     /// How topics are called.
     #[command(flatten)]
     pub(crate) topics: TopicArgs,
+    /// How far regions are apart, as round trips: all that goes between regions, and from each gateway
+    /// to its node, then goes over links that can be given faults (see `wan`)
+    #[arg(long, value_delimiter = ',', value_name = "A-B=TIME,…", conflicts_with = "kafka")]
+    pub(crate) wan: Vec<String>,
     /// Where `make kafka` put Kafka
     #[arg(long, value_name = "DIR", default_value = "target/kafka", env = "MERIDIAN_KAFKA")]
     pub(crate) kafka_home: PathBuf,
@@ -374,6 +383,37 @@ pub(crate) struct RoutesArgs {
     pub(crate) mesh: MeshArgs,
 }
 
+/// `wan`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WanCommand {
+    /// Show every link
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Which mesh.
+        #[command(flatten)]
+        mesh: MeshArgs,
+    },
+    /// Have this be wrong with the links between two regions, or, with one region twice, from its
+    /// gateway to its node: ok, blackhole, reset, +500ms (longer), drip:20 (bytes a second), errors:30
+    /// (percent of answers), flap:2s (a black hole every other 2 s)
+    Set {
+        /// Which, and what
+        #[arg(required = true, value_name = "A-B=FAULT")]
+        links: Vec<String>,
+        /// Only what gateways ask, or only what nodes mirror
+        #[arg(long)]
+        only: Option<Carries>,
+        /// Only where the first region is the one that connects
+        #[arg(long)]
+        one_way: bool,
+        /// Which mesh.
+        #[command(flatten)]
+        mesh: MeshArgs,
+    },
+}
+
 /// `region`.
 #[derive(Debug, Args)]
 pub(crate) struct ProcessArgs {
@@ -400,6 +440,18 @@ pub(crate) enum ProcessAction {
     Drain {
         /// The region's name; of several nodes one by its number, as ewr/2
         region: String,
+        /// Which mesh.
+        #[command(flatten)]
+        mesh: MeshArgs,
+    },
+    /// Put its wall clock ahead, until it is started again: for drills
+    #[command(hide = true)]
+    Skew {
+        /// The region's name
+        region: String,
+        /// By so much, as 30s or -30s
+        #[arg(value_name = "TIME", allow_hyphen_values = true)]
+        ahead: String,
         /// Which mesh.
         #[command(flatten)]
         mesh: MeshArgs,

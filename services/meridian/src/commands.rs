@@ -17,6 +17,7 @@ mod routes;
 mod serve;
 mod status;
 mod up;
+mod wan;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub(crate) async fn run(command: Command, env: Arc<dyn Env>) -> Result<()> {
         Command::Status(args) => status::run(&args).await,
         Command::Routes(args) => routes::run(&args).await,
         Command::Load(args) => load::run(&args, &env).await,
+        Command::Wan(command) => wan::run(&command).await,
         Command::Region(args) => process::run(&args.action, None).await,
         Command::Node(args) => match &args.action {
             Some(action) => process::run(action, Some(Role::Node)).await,

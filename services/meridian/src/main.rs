@@ -1,8 +1,8 @@
 //! The command line of Meridian.
 //!
 //! [`cli`] says what can be typed, [`commands`] has a file for each command, [`supervisor`] keeps
-//! the processes of `up`, [`ingest`] feeds files, [`load`] reads at a constant rate, [`adapt`] touches
-//! the other rooms of the house.
+//! the processes of `up`, [`wan`] says how far they are apart, [`ingest`] feeds files, [`load`] reads
+//! at a constant rate, [`adapt`] touches the other rooms of the house.
 
 mod adapt;
 mod cli;
@@ -15,6 +15,7 @@ mod mesh;
 mod out;
 mod supervisor;
 mod value;
+mod wan;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Result};
+use crate::wan::{Carries, Link};
 
 /// A mesh on this machine. Regions are in the order of `--regions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub(crate) struct Mesh {
     pub(crate) topics: node::Names,
     /// By region.
     pub(crate) regions: IndexMap<String, Region>,
+    /// Between regions, and from each gateway to its node; none without `up --wan`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) links: Vec<Link>,
 }
 
 /// The `up` that supervises.
@@ -191,6 +195,21 @@ impl Mesh {
         })
     }
 
+    /// The link between two regions, if there is one.
+    pub(crate) fn link(&self, from: &str, to: &str, carries: Carries) -> Option<&Link> {
+        let wanted = (from, to, carries);
+        self.links.iter().find(|link| (&*link.from, &*link.to, link.carries) == wanted)
+    }
+
+    /// Where `from` finds what is at `address` in `to`: at the near end of the link to it.
+    pub(crate) fn way<'a>(
+        &'a self,
+        (from, to, carries): (&str, &str, Carries),
+        address: &'a str,
+    ) -> &'a str {
+        self.link(from, to, carries).map_or(address, |link| &link.at)
+    }
+
     /// The region of that name.
     ///
     /// # Errors
@@ -250,6 +269,7 @@ mod tests {
             supervisor: None,
             topics: node::Names::default(),
             regions: [("lga".to_owned(), region(1)), ("ewr".to_owned(), region(11))].into(),
+            links: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ mod child;
 mod control;
 mod keeper;
 mod layout;
+mod links;
 mod run;
 
 use control::Reply;

@@ -20,6 +20,8 @@ fn without_a_mesh_every_command_says_how_to_start_one() {
         &["retire", "view@v1"],
         &["routes"],
         &["load", "view", "key=1"],
+        &["wan", "show"],
+        &["wan", "set", "ewr-jfk=blackhole"],
         &["region", "drain", "ewr"],
         &["node", "stop", "ewr"],
         &["region", "start", "ewr"],
@@ -41,6 +43,9 @@ fn what_was_typed_wrong_is_named() {
     };
     assert!(up("e.wr").contains("'e.wr' is no name for a region"));
     assert!(up("us,us").contains("'us' is there twice"));
+    let wan = ["up", "--catalog", &catalog, "--regions", "us,eu", "--wan", "us-ap=80ms"];
+    let error = meridian(&wan).data(&dir.path().join("mesh")).fails();
+    assert!(error.contains("'us-ap' is not two regions") && error.contains("us, eu"), "{error}");
     let error = meridian(&["get", "view", "tailnum"]).data(dir.path()).fails();
     assert!(error.contains("KEY=VALUE"), "{error}");
     let error = meridian(&["get", "view", "a=1", "--as-of", "now"]).data(dir.path()).fails();

@@ -11,6 +11,7 @@ use crate::cli::GatewayArgs;
 use crate::error::{CliError, Result};
 use crate::mesh::Mesh;
 use crate::supervisor::socket;
+use crate::wan::Carries;
 
 /// What `up` has to say; the rest of `gateway::Config` has defaults.
 #[derive(Debug, Serialize)]
@@ -34,13 +35,14 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
     let own = mesh.region(region)?;
     let at = mesh.regions.get_index_of(region).unwrap_or(0);
     let ring = mesh.regions.iter().cycle().skip(at + 1).take(mesh.regions.len() - 1);
+    let way = |to: &str, address| mesh.way((region, to, Carries::Reads), address);
     let settings = Settings {
         region,
         http: socket(&own.gateway.http)?,
         grpc: socket(&own.gateway.grpc)?,
         metrics: socket(&own.gateway.metrics)?,
-        node: own.nodes().map(|node| node.grpc.as_str()).collect(),
-        peers: ring.map(|(name, peer)| (name.as_str(), peer.gateway.grpc.as_str())).collect(),
+        node: own.nodes().map(|node| way(region, &node.grpc)).collect(),
+        peers: ring.map(|(to, peer)| (to.as_str(), way(to, &peer.gateway.grpc))).collect(),
     };
     serde_saphyr::to_string(&settings).map_err(|e| CliError::Usage(format!("gateway.yaml: {e}")))
 }

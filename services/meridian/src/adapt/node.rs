@@ -8,8 +8,9 @@ use clock::Env;
 
 use crate::cli::{NodeArgs, TopicArgs};
 use crate::error::{CliError, Result};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, Region};
 use crate::supervisor::{ProcessId, socket};
+use crate::wan::Carries;
 
 /// The YAML of a node, which keeps its data in `data`.
 ///
@@ -22,8 +23,11 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
     let process = process.ok_or_else(|| CliError::Usage(format!("mesh.json: there is no {id}")))?;
     let others = mesh.regions.iter().filter(|(name, _)| *name != region);
     let embedded = others.filter(|_| own.kafka.is_none());
-    let peers: BTreeMap<Arc<str>, String> =
-        embedded.map(|(name, other)| (name.as_str().into(), other.node.grpc.clone())).collect();
+    let peer = |(name, other): (&String, &Region)| {
+        let way = mesh.way((region, name, Carries::Mirror), &other.node.grpc);
+        (name.as_str().into(), way.to_owned())
+    };
+    let peers: BTreeMap<Arc<str>, String> = embedded.map(peer).collect();
     let config = node::Config {
         mesh: mesh.mesh.as_str().into(),
         region: region.into(),

@@ -1,4 +1,4 @@
-//! `region|node|gateway stop|drain|start`, and `down`: asks the supervisor.
+//! `region|node|gateway stop|drain|start|skew`, and `down`: asks the supervisor.
 
 use crate::cli::{MeshArgs, ProcessAction};
 use crate::error::{CliError, Result};
@@ -17,6 +17,9 @@ pub(super) async fn run(action: &ProcessAction, role: Option<Role>) -> Result<()
         // Every process drains when it is told to end; only SIGKILL does without.
         ProcessAction::Drain { region, mesh } => (Verb::Stop, region, mesh, "drained and stopped"),
         ProcessAction::Start { region, mesh } => (Verb::Start, region, mesh, "started"),
+        ProcessAction::Skew { region, ahead, mesh } => {
+            (Verb::Skew(skew_ms(ahead)?), region, mesh, "clock put ahead")
+        }
     };
     let running = Mesh::running(&mesh.data)?;
     let (region, number) = which(region, role)?;
@@ -40,6 +43,13 @@ fn which(text: &str, role: Option<Role>) -> Result<(&str, Option<usize>)> {
     };
     let number = number.parse().ok().filter(|number| *number > 0 && role == Some(Role::Node));
     Ok((region, Some(number.ok_or_else(wrong)?)))
+}
+
+/// `30s`, or `-30s`, in ms.
+fn skew_ms(text: &str) -> Result<i64> {
+    let (sign, time) = text.strip_prefix('-').map_or((1, text), |time| (-1, time));
+    let ms = clock::parse_duration_ms(time).map_err(|e| CliError::Usage(e.to_string()))?;
+    Ok(sign * ms)
 }
 
 /// Stops the mesh.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use clock::Env;
+use clock::{Env, SystemEnv};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::adapt;
@@ -53,6 +54,14 @@ pub(super) fn told_to_end(with_parent: bool) -> Result<impl Future<Output = ()> 
     })
 }
 
+/// Meanwhile the parent may say what this process's clock is to be, for a drill: `clock 30000` puts it
+/// 30 s ahead.
 async fn parent_gone() {
-    let _ended = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(ahead_ms) = line.strip_prefix("clock ").and_then(|ms| ms.parse().ok()) {
+            tracing::warn!(ahead_ms, "the wall clock is off from now on, for a drill");
+            SystemEnv::set_ahead_ms(ahead_ms);
+        }
+    }
 }

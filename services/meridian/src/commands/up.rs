@@ -17,6 +17,7 @@ use crate::error::{CliError, Result};
 use crate::mesh::{Lock, Mesh, Region};
 use crate::out;
 use crate::supervisor::{Kafka, Layout, Supervision, supervise};
+use crate::wan::Distances;
 
 /// How long every process has to come up, ms.
 const UP_MS: u64 = 60_000;
@@ -55,6 +56,7 @@ pub(super) async fn run(args: &UpArgs, env: Arc<dyn Env>) -> Result<()> {
         kafka,
         own_mirror: args.own_mirror,
         topics: adapt::node::names(&args.topics),
+        wan: Distances::parse(&args.wan, &args.regions)?,
     };
     let mesh = layout.settle(before.as_ref())?;
     let (supervision, mesh, supervised) = supervise(env.clone(), data, mesh, lock).await?;

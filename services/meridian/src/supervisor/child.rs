@@ -1,5 +1,5 @@
-//! One real process: started with a log file and a pipe that ties its life to ours, signalled, and
-//! reaped, all by one task, so that no signal can reach a process id that was given away.
+//! One real process: started with a log file and a pipe that ties its life to ours, signalled, told
+//! things, and reaped, all by one task, so that no signal can reach a process id that was given away.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -30,13 +31,25 @@ pub(crate) struct Recipe {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) pid: Option<u32>,
-    signals: mpsc::UnboundedSender<Signal>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What a process is sent.
+enum Order {
+    Signal(Signal),
+    /// A line over the pipe; see `commands::serve`.
+    Say(String),
 }
 
 impl Running {
     /// Sends it a signal, if it still runs.
     pub(crate) fn signal(&self, signal: Signal) {
-        let _already_gone = self.signals.send(signal);
+        let _already_gone = self.orders.send(Order::Signal(signal));
+    }
+
+    /// Puts its wall clock ahead, ms, if it still runs.
+    pub(crate) fn skew(&self, ahead_ms: i64) {
+        let _already_gone = self.orders.send(Order::Say(format!("clock {ahead_ms}\n")));
     }
 }
 
@@ -65,25 +78,31 @@ pub(crate) fn start(
         .spawn()
         .map_err(CliError::file("start", &program))?;
     let pid = child.id();
-    let (signals, orders) = mpsc::unbounded_channel();
-    tokio::spawn(watch(child, orders, ended));
-    Ok(Running { pid, signals })
+    let (orders, given) = mpsc::unbounded_channel();
+    tokio::spawn(watch(child, given, ended));
+    Ok(Running { pid, orders })
 }
 
 async fn watch(
     mut child: Child,
-    mut orders: mpsc::UnboundedReceiver<Signal>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
     ended: impl Future<Output = ()>,
 ) {
     // `wait` would close it, and the process would take that for our end.
-    let tie = child.stdin.take();
+    let mut tie = child.stdin.take();
     loop {
-        let signal = tokio::select! {
+        let order = tokio::select! {
             _ = child.wait() => break,
-            Some(signal) = orders.recv() => signal,
+            Some(order) = orders.recv() => order,
         };
-        if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            let _already_gone = kill(Pid::from_raw(pid), signal);
+        match (order, child.id().and_then(|pid| i32::try_from(pid).ok()), &mut tie) {
+            (Order::Signal(signal), Some(pid), _) => {
+                let _already_gone = kill(Pid::from_raw(pid), signal);
+            }
+            (Order::Say(line), _, Some(tie)) => {
+                let _already_gone = tie.write_all(line.as_bytes()).await;
+            }
+            _ => {}
         }
     }
     drop(tie);

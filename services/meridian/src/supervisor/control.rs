@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Role;
 use crate::error::{CliError, Result};
 use crate::mesh::Supervisor;
+use crate::wan::Change;
 
 /// Longest line taken, bytes.
 const LINE_BYTES: u64 = 4_096;
@@ -28,7 +29,7 @@ pub(crate) struct Request {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verb {
     /// Start what was stopped.
@@ -39,6 +40,10 @@ pub(crate) enum Verb {
     Kill,
     /// End everything, the supervisor too.
     Down,
+    /// Have something be wrong with links, or nothing any more.
+    Wan(Change),
+    /// Put wall clocks ahead by so many ms, for drills.
+    Skew(i64),
 }
 
 /// The answer, given once it is so.

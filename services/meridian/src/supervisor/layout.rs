@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use fault_proxy::Fault;
 use indexmap::IndexMap;
 
 use super::child::Recipe;
@@ -15,6 +16,7 @@ use crate::error::{CliError, Result};
 use crate::mesh::{
     GatewayProcess, KafkaCluster, Mesh, MirrorProcess, NodeProcess, OwnKafka, Region,
 };
+use crate::wan::{Carries, Distances, Link};
 
 /// The longest name of a region; topics and directories carry it.
 const REGION_BYTES: usize = 32;
@@ -44,6 +46,8 @@ pub(crate) struct Layout {
     /// Whether mirrors of ours copy between the regions' Kafka, and not MirrorMaker.
     pub(crate) own_mirror: bool,
     pub(crate) topics: node::Names,
+    /// How far the regions are apart; none: there are no links between them.
+    pub(crate) wan: Option<Distances>,
 }
 
 /// What the regions' logs are.
@@ -95,9 +99,33 @@ impl Layout {
             };
             regions.insert(name.clone(), region);
         }
+        let links = self.links(before, &mut ports)?;
         let catalog = self.catalog.clone();
         let topics = self.topics.clone();
-        Ok(Mesh { mesh: self.mesh.clone(), catalog, supervisor: None, topics, regions })
+        Ok(Mesh { mesh: self.mesh.clone(), catalog, supervisor: None, topics, regions, links })
+    }
+
+    /// One for each two regions and each thing that goes between them; and one from each gateway to
+    /// its node.
+    fn links(&self, before: Option<&Mesh>, ports: &mut Ports) -> Result<Vec<Link>> {
+        let Some(distances) = &self.wan else { return Ok(Vec::new()) };
+        let mut links = Vec::new();
+        for (from, to) in self.regions.iter().flat_map(|a| self.regions.iter().map(move |b| (a, b)))
+        {
+            let mirrored = (from != to).then_some(Carries::Mirror);
+            for carries in std::iter::once(Carries::Reads).chain(mirrored) {
+                let before = before.and_then(|mesh| mesh.link(from, to, carries));
+                links.push(Link {
+                    from: from.clone(),
+                    to: to.clone(),
+                    carries,
+                    at: local_url(ports.keep(before.map(|link| &link.at))?),
+                    round_trip_ms: distances.between(from, to),
+                    fault: Fault::None,
+                });
+            }
+        }
+        Ok(links)
     }
 
     fn http_port(
@@ -352,6 +380,7 @@ mod tests {
             kafka: Kafka::None,
             own_mirror: false,
             topics: node::Names::default(),
+            wan: None,
         }
     }
 
@@ -399,6 +428,28 @@ mod tests {
             (Layout { nodes: 9, ..several }, "1 to"),
         ] {
             assert!(message(layout.settle(None)).contains(why));
+        }
+    }
+
+    #[test]
+    fn links_are_between_all_regions_and_from_each_gateway_to_its_node() {
+        let mut layout = layout();
+        let pairs = ["jfk-ewr=80ms".to_owned()];
+        layout.wan = Distances::parse(&pairs, &layout.regions).unwrap();
+        let mesh = layout.settle(None).unwrap();
+        assert_eq!(mesh.links.len(), 6);
+        let mut ways: Vec<&str> = mesh.links.iter().map(|link| &*link.at).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        assert_eq!(ways.len(), 6);
+        let far = |from, to| mesh.link(from, to, Carries::Reads).unwrap().round_trip_ms;
+        assert_eq!([far("ewr", "jfk"), far("jfk", "ewr"), far("jfk", "jfk")], [80, 80, 0]);
+        assert_eq!(layout.settle(Some(&mesh)).unwrap().links, mesh.links);
+        let settings = adapt::gateway::settings(&mesh, "ewr").unwrap();
+        for (region, address) in &mesh.regions {
+            assert!(!settings.contains(&address.node.grpc), "past the link: {settings}");
+            let own = region == "ewr";
+            assert_eq!(settings.contains(&socket(&address.gateway.grpc).unwrap().to_string()), own);
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::child::{self, Recipe, Running};
 use super::keeper::{Action, Event, Keeper};
+use super::links::Links;
 use super::{ProcessId, Reply, Request, Role, Verb, control, layout};
 use crate::error::{CliError, Result};
 use crate::mesh::{Lock, Mesh, Supervisor};
@@ -65,6 +66,7 @@ struct Loop {
     data: PathBuf,
     mesh: Mesh,
     processes: BTreeMap<ProcessId, Process>,
+    links: Links,
     waiting: Vec<Waiting>,
     /// Those who asked for the end of everything.
     down: Vec<oneshot::Sender<Reply>>,
@@ -90,6 +92,7 @@ pub(crate) async fn supervise(
     let listener = listener.map_err(CliError::file("listen on", "127.0.0.1"))?;
     let control = listener.local_addr().map_err(CliError::file("read", "127.0.0.1"))?.to_string();
     mesh.supervisor = Some(Supervisor { pid: std::process::id(), control, ready: false });
+    let links = Links::open(&mesh, &env).await?;
     let recipes = layout::furnish(&data, &mesh)?;
     let process = |recipe| Process { recipe, keeper: Keeper::new(), running: None, exits: 0 };
     let processes = recipes.into_iter().map(|(id, recipe)| (id, process(recipe))).collect();
@@ -101,6 +104,7 @@ pub(crate) async fn supervise(
         data,
         mesh,
         processes,
+        links,
         waiting: Vec::new(),
         down: Vec::new(),
         inputs,
@@ -214,7 +218,7 @@ impl Loop {
     }
 
     fn asked(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
-        let (event, until): (_, fn(&Keeper) -> bool) = match request.verb {
+        let (event, until): (_, fn(&Keeper) -> bool) = match &request.verb {
             Verb::Down => {
                 self.down.push(reply);
                 return self.stop_all(false);
@@ -222,6 +226,19 @@ impl Loop {
             Verb::Start => (Event::Start, Keeper::is_running),
             Verb::Stop => (Event::Stop { kill: false }, Keeper::is_stopped),
             Verb::Kill => (Event::Stop { kill: true }, Keeper::is_stopped),
+            Verb::Wan(change) => {
+                let error = self.links.change(&mut self.mesh, change).err();
+                let _gone = reply.send(Reply { error });
+                return;
+            }
+            Verb::Skew(ahead_ms) => {
+                for id in self.ids(request.region.as_deref(), request.role) {
+                    let running = self.processes.get(&id).and_then(|p| p.running.as_ref());
+                    running.into_iter().for_each(|running| running.skew(*ahead_ms));
+                }
+                let _gone = reply.send(Reply { error: None });
+                return;
+            }
         };
         let of = self.meant(request);
         if of.is_empty() {
