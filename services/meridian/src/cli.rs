@@ -361,6 +361,19 @@ pub(crate) struct LoadArgs {
     /// may be repeated; all regions if absent
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Vec<String>,
+    /// Read over Feast's HTTP protocol instead of gRPC
+    #[arg(long)]
+    pub(crate) http: bool,
+    /// Give quantiles also from the start to the first of these times of the run, from there to the
+    /// next, and so on, as 10s,20s
+    #[arg(long, value_delimiter = ',', value_name = "TIME,…")]
+    pub(crate) mark: Vec<String>,
+    /// Draw quantiles and failures by second
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Write every request: when it was due, how long it took, who answered or why nobody did
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) samples: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

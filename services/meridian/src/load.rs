@@ -2,6 +2,9 @@
 //! them (an open loop, as users are one).
 
 mod asker;
+mod http;
+pub(crate) mod plot;
+mod samples;
 pub(crate) mod tally;
 mod zipf;
 
@@ -13,7 +16,9 @@ use api::v1::{GetFeaturesRequest, Value};
 use clock::Env;
 use tokio::sync::mpsc;
 
+pub(crate) use self::asker::Protocol;
 use self::asker::{Asker, request};
+pub(crate) use self::samples::Samples;
 use self::tally::{Done, Tally};
 use self::zipf::Zipf;
 use crate::error::{CliError, Result};
@@ -42,25 +47,34 @@ pub(crate) struct Job {
     pub(crate) duration_ms: u64,
     /// How long an answer may take, ms.
     pub(crate) timeout_ms: u64,
+    pub(crate) protocol: Protocol,
+    /// Where the run is parted, µs after its start, in order.
+    pub(crate) marks_us: Vec<u64>,
 }
 
 /// Runs it to the end of the last answer.
 ///
 /// # Errors
-/// An address that is none.
-pub(crate) async fn run(job: Job, env: &Arc<dyn Env>) -> Result<Tally> {
+/// An address that is none, or samples that cannot be written.
+pub(crate) async fn run(
+    job: Job,
+    mut samples: Option<Samples>,
+    env: &Arc<dyn Env>,
+) -> Result<Tally> {
     let unsound = |e| CliError::Usage(format!("cannot keep times: {e}"));
-    let mut tally = Tally::new().map_err(unsound)?;
-    let asker = Asker::new(&job.gateways, job.timeout_ms)?;
+    let mut tally = Tally::new(job.marks_us.clone()).map_err(unsound)?;
+    let asker = Asker::new(&job.gateways, job.protocol, job.timeout_ms)?;
     let (ended, mut endings) = mpsc::channel(UNCOUNTED);
     let sending = send(job, asker, env, ended);
     let counting = async {
         while let Some(done) = endings.recv().await {
+            samples.iter_mut().try_for_each(|samples| samples.add(&done))?;
             tally.add(done);
         }
+        samples.map_or(Ok(()), Samples::end)
     };
-    futures::join!(sending, counting);
-    Ok(tally)
+    let ((), counted) = futures::join!(sending, counting);
+    counted.map(|()| tally)
 }
 
 async fn send(job: Job, asker: Asker, env: &Arc<dyn Env>, ended: mpsc::Sender<Done>) {

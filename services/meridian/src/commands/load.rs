@@ -11,46 +11,72 @@ use serde_json::{Map, Value as Json, json};
 use super::get;
 use crate::cli::LoadArgs;
 use crate::error::{CliError, Result};
-use crate::load::tally::Tally;
-use crate::load::{self, Job, Key};
+use crate::load::tally::{Span, Tally};
+use crate::load::{self, Job, Key, Protocol, Samples, plot};
 use crate::mesh::Mesh;
 use crate::{out, value};
 
 /// Loads and prints.
 ///
 /// # Errors
-/// No mesh, no such region or feature, or keys that cannot be read.
+/// No mesh, no such region or feature, keys that cannot be read, a file that cannot be written.
 pub(super) async fn run(args: &LoadArgs, env: &Arc<dyn Env>) -> Result<()> {
     let mesh = Mesh::running(&args.mesh.data)?;
-    let duration = clock::parse_duration_ms(&args.duration);
-    let duration_ms = duration.map_err(|e| CliError::Usage(format!("--duration: {e}")))?;
+    let duration_ms = time_ms("--duration", &args.duration)?;
     let sound = args.rate.is_finite() && args.rate > 0.0 && (0.0..=10.0).contains(&args.zipf);
     if !sound {
         return Err(CliError::Usage("--rate must be above 0, --zipf from 0 to 10".into()));
     }
     let like = GetFeaturesRequest { full_feature_names: true, ..GetFeaturesRequest::default() };
     let job = Job {
-        gateways: gateways(&mesh, &args.region)?,
+        gateways: gateways(&mesh, args)?,
         like: get::name(&mesh, &args.what, like).await?,
         keys: keys(&args.keys, args.keys_file.as_deref())?,
         zipf_exponent: args.zipf,
         rows: args.rows.max(1),
         rate: args.rate,
-        duration_ms: u64::try_from(duration_ms).unwrap_or_default(),
+        duration_ms,
         timeout_ms: args.timeout_ms,
+        protocol: if args.http { Protocol::Http } else { Protocol::Grpc },
+        marks_us: marks_us(&args.mark, duration_ms)?,
     };
+    let started_ms = env.now_ms();
+    let samples = args.samples.as_deref().map(|path| Samples::create(path, started_ms));
     let spinner = out::spinner(format!("{} requests a second for {}", args.rate, args.duration));
-    let tally = load::run(job, env).await;
+    let tally = load::run(job, samples.transpose()?, env).await;
     spinner.finish_and_clear();
-    print(args, &tally?);
+    let tally = tally?;
+    if let Some(path) = &args.plot {
+        let title = format!("{} at {} a second", args.what, args.rate);
+        plot::svg(&tally, &title, path)
+            .map_err(|e| CliError::file("write", path)(std::io::Error::other(e.to_string())))?;
+    }
+    print(args, &tally);
     Ok(())
 }
 
+fn time_ms(flag: &str, text: &str) -> Result<u64> {
+    let ms = clock::parse_duration_ms(text);
+    let ms = ms.map_err(|e| CliError::Usage(format!("{flag}: {e}")))?;
+    Ok(u64::try_from(ms).unwrap_or_default())
+}
+
+fn marks_us(marks: &[String], duration_ms: u64) -> Result<Vec<u64>> {
+    let marks: Vec<u64> =
+        marks.iter().map(|mark| time_ms("--mark", mark)).collect::<Result<_>>()?;
+    let sound = marks.is_sorted() && marks.last().is_none_or(|last| *last < duration_ms);
+    let wrong = || CliError::Usage("--mark: times of the run, in order, as 10s,20s".into());
+    sound.then(|| marks.iter().map(|ms| ms * 1_000).collect()).ok_or_else(wrong)
+}
+
 /// The regions' gateways in this order; all of them if none is named.
-fn gateways(mesh: &Mesh, regions: &[String]) -> Result<Vec<String>> {
+fn gateways(mesh: &Mesh, args: &LoadArgs) -> Result<Vec<String>> {
     let all: Vec<String> = mesh.regions.keys().cloned().collect();
-    let regions = if regions.is_empty() { &all } else { regions };
-    let url = |region: &String| Ok(mesh.region(region)?.gateway.grpc.clone());
+    let regions = if args.region.is_empty() { &all } else { &args.region };
+    let url = |region: &String| {
+        let gateway = &mesh.region(region)?.gateway;
+        Ok(if args.http { &gateway.http } else { &gateway.grpc }.clone())
+    };
     regions.iter().map(url).collect()
 }
 
@@ -87,14 +113,25 @@ fn print(args: &LoadArgs, tally: &Tally) {
         json["asked"] = json!({
             "what": args.what, "rate": args.rate, "duration": args.duration, "zipf": args.zipf,
             "rows": args.rows, "regions": args.region, "timeout_ms": args.timeout_ms,
+            "http": args.http,
         });
         return out::json(&json);
     }
-    let (requests, failed) = (tally.requests(), tally.failed());
-    out::line(format!("{} requests, {} failed", out::count(requests), out::count(failed)));
     let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
-    let mut table = out::table(quantiles.map(|(name, _)| name));
-    table.add_row(quantiles.map(|(_, quantile)| format!("{:.2} ms", tally.quantile_ms(quantile))));
+    let names = quantiles.map(|(name, _)| name);
+    let mut table = out::table(["", "requests", "failed"].into_iter().chain(names));
+    let row = |name: String, span: &Span| {
+        let counts = [span.requests(), span.failed()].map(out::count);
+        let times = quantiles.map(|(_, q)| format!("{:.2} ms", span.quantile_ms(q)));
+        std::iter::once(name).chain(counts).chain(times).collect::<Vec<_>>()
+    };
+    if !args.mark.is_empty() {
+        for (from_us, span) in tally.phases() {
+            table.add_row(row(format!("from {} s", from_us as f64 / 1e6), span));
+        }
+    }
+    table.add_row(row("all".into(), tally.all()));
+    out::right(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
     out::line(table.to_string());
     out::line("from when each was due; --json has it by second, route, region and failure");
 }
