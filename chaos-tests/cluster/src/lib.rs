@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and prints its seed"
 )]
 
+pub mod faults;
 pub mod fresh;
 pub mod load;
 pub mod mesh;

@@ -59,12 +59,12 @@ fn departures() -> PathBuf {
     root().join("examples/departures/catalog")
 }
 
-/// The `meridian` binary that cargo built beside this test.
+/// The `meridian` binary that cargo built beside this one, or, for a test, a directory above.
 pub(crate) fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let binary = test.ancestors().nth(2).expect("target/<profile>/deps/test").join("meridian");
-    assert!(binary.exists(), "{} is not built; run: cargo build -p meridian", binary.display());
-    binary
+    let this = std::env::current_exe().expect("a process has a path");
+    let beside = this.ancestors().skip(1).take(2).map(|dir| dir.join("meridian"));
+    let mut built = beside.filter(|binary| binary.exists());
+    built.next().expect("meridian is built; run: cargo build -p meridian")
 }
 
 /// A command line of `meridian` that is about the mesh in `data`.
@@ -125,6 +125,13 @@ impl Mesh {
         let mut args = vec!["--kafka", "start", "--kafka-home", home, "--nodes", &nodes];
         args.extend(setup.own_mirror.then_some("--own-mirror"));
         Self::start_with(dir, &catalog, &args, &[])
+    }
+
+    /// With links between the regions, so far apart (see `up --wan`).
+    #[must_use]
+    pub fn start_over(wan: &str) -> Self {
+        let dir = TempDir::new().expect("a directory for the mesh");
+        Self::start_with(dir, &departures(), &["--wan", wan], &[])
     }
 
     fn start_with(
@@ -241,6 +248,26 @@ impl Mesh {
         let mesh = self.describe()?;
         let url = mesh["regions"][region]["gateway"]["metrics"].as_str()?.to_owned();
         self.agent.get(format!("{url}/metrics")).call().ok()?.body_mut().read_to_string().ok()
+    }
+
+    /// One of the things it counts, over all labels.
+    #[must_use]
+    pub fn counter(&self, region: &str, name: &str) -> u64 {
+        let text = self.metrics(region).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Changes links; see `meridian wan set`.
+    pub fn wan(&self, args: &[&str]) {
+        self.run(&[&["wan", "set"], args].concat());
+    }
+
+    /// Where all gateways send reads, and why; `None` while one does not answer.
+    #[must_use]
+    pub fn routes(&self) -> Option<Value> {
+        let output = self.command(&["routes", "--json"]).output().ok()?;
+        serde_json::from_slice(&output.stdout).ok()
     }
 
     /// Where a region's gateway sends reads; `None` while it does not answer.

@@ -1,7 +1,7 @@
 //! What MirrorMaker 2 makes of Meridian's topics.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use backbone::{CommitError, Log, Partition, Record, Retention, Tailer, TopicSpec};
+use backbone::{CommitError, Log, LogError, Partition, Record, Retention, Tailer, TopicSpec};
 use backbone_kafka::{KafkaLog, KafkaOptions};
 use clock::SystemEnv;
 use kafka::{Cluster, installation};
@@ -38,8 +38,14 @@ async fn read(log: &KafkaLog, topic: &str, count: usize) -> Vec<String> {
         info = log.topic(topic).await;
     }
     assert_eq!(info.unwrap().unwrap().partitions, 2);
-    let from = (0..2).map(|index| (Partition::new(topic, index), 0)).collect();
-    let mut tail = log.tail(from).await.unwrap();
+    let from: Vec<_> = (0..2).map(|index| (Partition::new(topic, index), 0)).collect();
+    let mut tail = loop {
+        match log.tail(from.clone()).await {
+            // A topic is there a moment before its partitions have leaders.
+            Err(LogError::Transient(_)) => clock::Env::sleep_ms(&SystemEnv, 100).await,
+            opened => break opened.unwrap(),
+        }
+    };
     let mut seen = Vec::new();
     while seen.len() < count {
         for stored in tail.next(1_000).await.unwrap().records {

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use backbone::{Log, Tailer};
-use clock::{Env, Task};
+use clock::{Env, Task, timeout};
 use lattice::Region;
 use store::Checkpoints;
 
 use crate::mirrors::{Mirrors, Sharing};
 use crate::shared::{Identity, Shared};
 use crate::{applier, catalog_watch, checkpointer, partition, repairer};
+
+/// How often panes of retired plans are looked for that have come since.
+const RETIRE_MS: u64 = 5_000;
 
 /// A running node. Its tasks end when it is dropped.
 pub struct Core {
@@ -73,7 +76,8 @@ async fn run(shared: Arc<Shared>) {
     );
 }
 
-/// Only a catalog record retires a plan; panes of plans that the catalog does not know stay.
+/// Only a catalog record retires a plan; panes of plans that the catalog does not know stay. A
+/// region that has not heard of it yet goes on for a while, and what it writes brings the plan back.
 async fn retire(shared: Arc<Shared>, store: Arc<store::Store>) {
     let mut catalog = shared.catalog.subscribe();
     loop {
@@ -81,7 +85,7 @@ async fn retire(shared: Arc<Shared>, store: Arc<store::Store>) {
         if !retired.is_empty() {
             store.retain(&|plan| !retired.contains(&plan));
         }
-        if catalog.changed().await.is_err() {
+        if let Ok(Err(_)) = timeout(&shared.env, RETIRE_MS, catalog.changed()).await {
             return;
         }
     }

@@ -26,7 +26,8 @@ pub(super) async fn run(command: &WanCommand) -> Result<()> {
             // All or none: a slip in the last one must not leave half a fault behind.
             let changes: Vec<Change> = links.iter().map(change).collect::<Result<_>>()?;
             for change in changes {
-                tell(&mesh, Request { verb: Verb::Wan(change), region: None, role: None }).await?;
+                let verb = Verb::Wan(change);
+                tell(&mesh, Request { verb, region: None, role: None, number: None }).await?;
             }
         }
     }

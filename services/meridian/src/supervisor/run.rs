@@ -232,7 +232,7 @@ impl Loop {
                 return;
             }
             Verb::Skew(ahead_ms) => {
-                for id in self.ids(request.region.as_deref(), request.role) {
+                for id in self.meant(request) {
                     let running = self.processes.get(&id).and_then(|p| p.running.as_ref());
                     running.into_iter().for_each(|running| running.skew(*ahead_ms));
                 }
