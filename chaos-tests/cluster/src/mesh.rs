@@ -222,7 +222,7 @@ impl Mesh {
                 {
                     let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default())
                         .into_owned();
-                    let lines: Vec<&str> = log.lines().rev().take(15).collect();
+                    let lines: Vec<&str> = log.lines().rev().take(40).collect();
                     let lines: Vec<&str> = lines.into_iter().rev().collect();
                     text += &format!("--- {}\n{}\n", path.display(), lines.join("\n"));
                 }

@@ -60,6 +60,7 @@ fn stale_data_is_not_read_while_others_are_fresh_and_a_flapping_way_moves_reads_
     at_most_one_failed_in(1_000, &report);
     assert_eq!(answered_elsewhere(&report, "ewr"), report["answered"], "{}", report["regions"]);
     mesh.wan(&["ewr-jfk=ok", "ewr-lga=ok"]);
+    mesh.wait_until("the mesh is calm again", calm);
 
     let moves = |mesh: &Mesh| mesh.counter("jfk", "meridian_gateway_home_moves_total");
     let before = moves(&mesh);

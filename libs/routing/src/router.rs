@@ -83,6 +83,8 @@ pub struct Router {
     settings: Settings,
     targets: Vec<Target>,
     home: Home,
+    /// Moves of the home that nobody has been told of.
+    moves: Vec<Move>,
     /// So many of the first are alike.
     alike: usize,
 }
@@ -96,7 +98,7 @@ impl Router {
             Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms))
         };
         let targets = targets.iter().map(target).collect();
-        Self { settings, targets, home: Home::default(), alike: 1 }
+        Self { settings, targets, home: Home::default(), moves: Vec::new(), alike: 1 }
     }
 
     /// So many of the first targets are alike, as the nodes of a region are: while one of them is the
@@ -107,30 +109,35 @@ impl Router {
     }
 
     /// A target said how it is.
-    pub fn heard(&mut self, target: usize, health: Health, now_ms: u64) -> Option<Move> {
+    pub fn heard(&mut self, target: usize, health: Health, now_ms: u64) {
         if let Some(of) = self.targets.get_mut(target) {
             of.heard = Some((now_ms, health));
             self.compare();
         }
-        self.look(now_ms)
+        self.look(now_ms);
     }
 
     /// A target ended its stream.
-    pub fn lost(&mut self, target: usize, now_ms: u64) -> Option<Move> {
+    pub fn lost(&mut self, target: usize, now_ms: u64) {
         if let Some(of) = self.targets.get_mut(target) {
             of.heard = None;
             self.compare();
         }
-        self.look(now_ms)
+        self.look(now_ms);
     }
 
     /// A round trip to a target was measured.
-    pub fn measured(&mut self, target: usize, took_us: u64, now_ms: u64) -> Option<Move> {
+    pub fn measured(&mut self, target: usize, took_us: u64, now_ms: u64) {
         let tau_ms = self.settings.tau_ms;
         if let Some(of) = self.targets.get_mut(target) {
             of.round_trip.observe(took_us, tau_ms, now_ms);
         }
-        self.look(now_ms)
+        self.look(now_ms);
+    }
+
+    /// The home's moves since the last call. Whatever is told or asked may have moved it.
+    pub fn take_moves(&mut self) -> Vec<Move> {
+        std::mem::take(&mut self.moves)
     }
 
     /// Whom to ask, best first: all of them, as the last resort is better than nothing.
@@ -256,10 +263,10 @@ impl Router {
 
     /// Whether the home should be another one. Whatever can answer could be the home; what is ready
     /// is preferred to what is not.
-    fn look(&mut self, now_ms: u64) -> Option<Move> {
+    fn look(&mut self, now_ms: u64) {
         let there: Vec<Standing> =
             self.targets.iter().map(|t| self.availability(t, now_ms)).collect();
-        let best = there.iter().map(Standing::class).min()?;
+        let Some(best) = there.iter().map(Standing::class).min() else { return };
         let most = Standing::NotReady(String::new()).class();
         let mut candidates = Vec::with_capacity(there.len());
         for (at, (target, standing)) in self.targets.iter_mut().zip(&there).enumerate() {
@@ -275,10 +282,11 @@ impl Router {
             let (cost_us, returned_ms) = (target.nearness_us(), target.returned_ms);
             candidates.push(fits.then_some(Candidate { cost_us, returned_ms }));
         }
-        let moved = self.home.look(&candidates, &self.settings.home, now_ms)?;
+        let moved = self.home.look(&candidates, &self.settings.home, now_ms);
+        let Some(moved) = moved else { return };
         let to = &mut self.targets[moved.to];
         to.ramp_ms = to.returned_ms.filter(|_| !moved.forced).map(|_| now_ms);
-        Some(moved)
+        self.moves.push(moved);
     }
 
     /// What speaks against a target for whatever request: not its freshness, which is a request's

@@ -195,6 +195,23 @@ fn the_table_gives_reasons() {
     assert_eq!((table[1].breaker, table[1].outstanding), ("open", 0));
 }
 
+/// Also by a read that failed, and by the time that passes until somebody asks.
+#[test]
+fn whatever_moves_the_home_the_move_is_told_once() {
+    let mut router = three();
+    let to = |router: &mut Router| -> Vec<usize> {
+        router.take_moves().iter().map(|moved| moved.to).collect()
+    };
+    assert_eq!(to(&mut router), [0]);
+    fail(&mut router, 0, 5, 10);
+    assert_eq!(to(&mut router), [1]);
+    router.heard(2, well(&[0, 0, 0]), 1_500);
+    assert_eq!(to(&mut router), []);
+    // The nearer two have been silent for too long.
+    let _picks = router.plan(&Need::default(), 2_500, 0);
+    assert_eq!((to(&mut router), router.home()), (vec![2], Some(2)));
+}
+
 #[test]
 fn the_nodes_of_a_region_are_as_good_as_each_other() {
     let mut router = three().with_alike(2);
@@ -202,7 +219,7 @@ fn the_nodes_of_a_region_are_as_good_as_each_other() {
     assert_eq!(order(&mut router, &Need::default(), 5_000), [0, 1, 2], "35 ms fade slowly");
     (1..=40).for_each(|i| {
         router.measured(1, 900, i * 250);
-        (0..3).for_each(|target| _ = router.heard(target, well(&[0, 0, 0]), i * 250));
+        (0..3).for_each(|target| router.heard(target, well(&[0, 0, 0]), i * 250));
     });
     let now_ms = 10_000;
     assert_eq!(router.home(), Some(0));

@@ -207,18 +207,13 @@ impl Routes {
     /// Whom to ask, best first.
     pub(crate) fn plan(&self, need: &Need<'_>) -> Vec<Pick> {
         let random = self.env.random_u64();
-        self.router.lock().plan(need, self.env.monotonic_ms(), random)
+        self.tell(|router, now_ms| router.plan(need, now_ms, random))
     }
 
     /// Counts a request; `None`: somebody else probes the target already.
     pub(crate) fn start(self: &Arc<Self>, pick: &Pick) -> Option<UnderWay> {
-        let now_ms = self.env.monotonic_ms();
-        let (tried, probes) = {
-            let mut router = self.router.lock();
-            let tried = router.start(pick, now_ms)?;
-            (tried, pick.standing == Standing::Probe)
-        };
-        if probes {
+        let tried = self.tell(|router, now_ms| router.start(pick, now_ms))?;
+        if pick.standing == Standing::Probe {
             self.instruments.breaker(&self.names[pick.target], "half-open");
         }
         Some(UnderWay { routes: self.clone(), tried: Some(tried) })
@@ -226,20 +221,17 @@ impl Routes {
 
     /// A region said how it is.
     pub(crate) fn heard(&self, target: usize, health: routing::Health) {
-        let moved = self.router.lock().heard(target, health, self.env.monotonic_ms());
-        self.note(moved);
+        self.tell(|router, now_ms| router.heard(target, health, now_ms));
     }
 
     /// A region is not heard any more.
     pub(crate) fn lost(&self, target: usize) {
-        let moved = self.router.lock().lost(target, self.env.monotonic_ms());
-        self.note(moved);
+        self.tell(|router, now_ms| router.lost(target, now_ms));
     }
 
     /// A round trip to a region was measured.
     pub(crate) fn measured(&self, target: usize, took_us: u64) {
-        let moved = self.router.lock().measured(target, took_us, self.env.monotonic_ms());
-        self.note(moved);
+        self.tell(|router, now_ms| router.measured(target, took_us, now_ms));
     }
 
     /// For people and metrics.
@@ -247,11 +239,18 @@ impl Routes {
         self.router.lock().table(self.env.monotonic_ms())
     }
 
-    fn note(&self, moved: Option<Move>) {
-        let Some(Move { from, to, forced }) = moved else { return };
-        let from = from.map(|from| &*self.names[from]);
-        tracing::info!(from, to = &*self.names[to], forced, "reads go to another region");
-        self.instruments.moved(&self.names[to]);
+    /// Tells or asks the router something, and says where the home went, if it did.
+    fn tell<T>(&self, what: impl FnOnce(&mut Router, u64) -> T) -> T {
+        let (answer, moves) = {
+            let mut router = self.router.lock();
+            (what(&mut router, self.env.monotonic_ms()), router.take_moves())
+        };
+        for Move { from, to, forced } in moves {
+            let from = from.map(|from| &*self.names[from]);
+            tracing::info!(from, to = &*self.names[to], forced, "reads go to another region");
+            self.instruments.moved(&self.names[to]);
+        }
+        answer
     }
 }
 
@@ -265,8 +264,7 @@ impl UnderWay {
         let Some(tried) = self.tried.take() else { return };
         let routes = &self.routes;
         let random = routes.env.random_u64();
-        let changed =
-            routes.router.lock().finish(tried, outcome, routes.env.monotonic_ms(), random);
+        let changed = routes.tell(|router, now_ms| router.finish(tried, outcome, now_ms, random));
         if let Some(changed) = changed {
             let (region, to) = (&routes.names[changed.target], changed.to.name());
             tracing::warn!(region = &**region, from = changed.from.name(), to, "breaker");
