@@ -97,7 +97,7 @@ fn steady(samples: &Samples, begins: f64, ends: f64, most_ms: f64) -> Option<f64
     let disturbed = |from: &f64| quantile_ms(samples.due(*from, from + STRETCH_MS), 0.99) > most_ms;
     match starts.clone().rev().find(disturbed) {
         None => Some(begins),
-        Some(last) if Some(last) == starts.last() => None,
+        Some(last) if Some(last) == starts.clone().next_back() => None,
         Some(last) => Some(last + STRETCH_MS),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Asker {
 
 enum Gateway {
     Grpc(MeshClient<Channel>),
-    Http(HttpGateway),
+    Http(Box<HttpGateway>),
 }
 
 /// The route of an answer and who gave it, or why there is none.
@@ -69,7 +69,7 @@ impl Asker {
     pub(crate) fn new(urls: &[String], protocol: Protocol, timeout_ms: u64) -> Result<Self> {
         let gateway = |url: &String| match protocol {
             Protocol::Grpc => grpc(url).map(Gateway::Grpc),
-            Protocol::Http => HttpGateway::new(url).map(Gateway::Http),
+            Protocol::Http => HttpGateway::new(url).map(|gateway| Gateway::Http(Box::new(gateway))),
         };
         let gateways: Result<Vec<_>> = urls.iter().map(gateway).collect();
         Ok(Self { gateways: gateways?.into(), timeout_ms })
