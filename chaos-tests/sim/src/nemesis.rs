@@ -40,7 +40,7 @@ impl Nemesis {
         let slot = self.rng.random_range(0..world.sites[site].slots.len());
         let now_ms = world.sim.elapsed_ms();
         let away_ms = self.rng.random_range(0..2_500u64);
-        let what = match self.rng.random_range(0..20u32) {
+        let what = match self.rng.random_range(0..21u32) {
             0..4 => {
                 kill(world, site, slot);
                 world.sites[site].slots[slot].due_ms = Some(now_ms + away_ms);
@@ -64,6 +64,13 @@ impl Nemesis {
                 let down = self.rng.random_bool(0.3);
                 world.sites[site].log.set_faults(|faults| faults.down = down);
                 "log down or up"
+            }
+            20 if world.sites[site].slots[slot].core.is_some() => {
+                // It has a moment to hand over what it holds; then it is gone in any case.
+                let slot = &mut world.sites[site].slots[slot];
+                slot.leave();
+                slot.due_ms = Some(now_ms + away_ms / 4);
+                "orderly end"
             }
             18 => {
                 let fail = self.rng.random_bool(0.5);
@@ -102,7 +109,10 @@ impl Nemesis {
                 it.checkpoints.fail_saves(false);
                 it.process.resume();
                 it.due_ms = None;
-                if it.core.is_none() {
+                if it.is_leaving() {
+                    kill(world, site, slot);
+                }
+                if world.sites[site].slots[slot].core.is_none() {
                     world.start(site, slot);
                 }
             }
@@ -125,7 +135,10 @@ fn bring_back(world: &mut World) {
             if it.due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
                 it.due_ms = None;
                 it.process.resume();
-                if it.core.is_none() {
+                if it.is_leaving() {
+                    kill(world, site, slot);
+                }
+                if world.sites[site].slots[slot].core.is_none() {
                     world.start(site, slot);
                 }
             }

@@ -288,6 +288,19 @@ impl Slot {
         }
     }
 
+    /// Tells the node to hand over its partitions, as one that ends does.
+    pub fn leave(&self) {
+        if let Some(core) = &self.core {
+            core.shared().leaving.send_replace(true);
+        }
+    }
+
+    /// Whether it was told to.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.core.as_ref().is_some_and(|core| *core.shared().leaving.borrow())
+    }
+
     /// The frontiers on its disk: what a restart must not fall behind.
     fn saved_frontiers(&self) -> Frontiers {
         let store = Store::new(4);

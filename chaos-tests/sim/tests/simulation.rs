@@ -49,6 +49,7 @@ fn every_seed_converges_and_no_frontier_is_ever_false() {
         for what in [
             "kill",
             "zombie",
+            "orderly end",
             "second owner",
             "compaction",
             "log down or up",

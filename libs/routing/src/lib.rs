@@ -3,12 +3,14 @@
 //! Every part is a state machine that is given the time (`now_ms`, on a clock that never steps) and
 //! random numbers, and returns what to do. [`Router`] puts together what concerns the targets,
 //! [`Admission`] what concerns the door; [`Budget`] bounds what is asked in addition, [`Quotas`]
-//! what a client may ask, [`Percentile`] says from when on a read is slow.
+//! what a client may ask, [`Percentile`] says from when on a read is slow, and [`Drain`] when a
+//! process that ends may go.
 
 mod admission;
 mod breaker;
 mod bucket;
 mod budget;
+mod drain;
 mod freshness;
 mod home;
 mod latency;
@@ -27,6 +29,7 @@ pub use admission::{Admission, AdmissionSettings, Arrival, Finish};
 pub use breaker::{Breaker, BreakerSettings, Outcome, State};
 pub use bucket::TokenBucket;
 pub use budget::Budget;
+pub use drain::{Busy, Departure, Drain, DrainSettings};
 pub use freshness::{Health, Need, Part, behind_token, lags_ms, too_old};
 pub use home::{Candidate, Home, HomeSettings, Margin, Move};
 pub use latency::PeakEwma;

@@ -66,6 +66,13 @@ pub struct Config {
     /// so many a second.
     #[serde(default = "default_retry_per_s")]
     pub retry_per_s: u64,
+    /// A gateway that is told to end stays until nothing has been asked of it for so long, ms: clients
+    /// have gone elsewhere then; but
+    #[serde(default = "default_drain_quiet_ms")]
+    pub drain_quiet_ms: u64,
+    /// no longer than this, ms. Whoever would kill it must wait some seconds longer.
+    #[serde(default = "default_drain_ms")]
+    pub drain_ms: u64,
     /// Where the spans of traced requests go.
     #[serde(default)]
     pub traces: Traces,
@@ -93,6 +100,14 @@ fn one_or_more<'de, D: Deserializer<'de>>(yaml: D) -> Result<Vec<String>, D::Err
         OneOrMore::One(node) => vec![node],
         OneOrMore::More(nodes) => nodes,
     })
+}
+
+fn default_drain_quiet_ms() -> u64 {
+    500
+}
+
+fn default_drain_ms() -> u64 {
+    3_000
 }
 
 fn default_cache_bytes() -> u64 {

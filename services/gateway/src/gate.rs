@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clock::{Env, timeout};
 use parking_lot::Mutex;
 use routing::{
-    Admission, AdmissionSettings, Arrival, Finish, QueueSettings, QuotaSettings, Quotas,
+    Admission, AdmissionSettings, Arrival, Busy, Finish, QueueSettings, QuotaSettings, Quotas,
 };
 use tokio::sync::oneshot;
 
@@ -38,6 +38,8 @@ struct State {
     admission: Admission,
     quotas: Option<Quotas>,
     places: HashMap<u64, Place>,
+    /// Requests that have ever come.
+    arrived: u64,
 }
 
 /// A place in the queue; none: its request was displaced.
@@ -80,6 +82,7 @@ impl Gate {
             admission: Admission::new(settings, now_ms),
             quotas: quotas.map(|settings| Quotas::new(settings, now_ms)),
             places: HashMap::new(),
+            arrived: 0,
         };
         Self { env, instruments, state: Mutex::new(state) }
     }
@@ -96,6 +99,7 @@ impl Gate {
         let now_ms = self.env.monotonic_ms();
         let (called, ticket, patience_ms) = {
             let mut state = self.state.lock();
+            state.arrived += 1;
             if let Some(quotas) = &mut state.quotas
                 && let Err(wait_ms) = quotas.request(&caller.client, now_ms)
             {
@@ -104,7 +108,7 @@ impl Gate {
             }
             match state.admission.arrive(caller.priority, now_ms) {
                 Arrival::Goes => return Ok(self.permit()),
-                Arrival::Shed => return Err(self.busy(&state)),
+                Arrival::Shed => return Err(self.shed(&state)),
                 Arrival::Waits { ticket, patience_ms, displaced } => {
                     // Dropping its sender tells it.
                     displaced.and_then(|displaced| state.places.remove(&displaced));
@@ -120,7 +124,7 @@ impl Gate {
         if called.is_ok_and(|called| called.is_ok()) && waiting.is_taken() {
             return Ok(self.permit());
         }
-        Err(self.busy(&self.state.lock()))
+        Err(self.shed(&self.state.lock()))
     }
 
     /// How full it is now.
@@ -133,11 +137,18 @@ impl Gate {
         }
     }
 
+    /// What a gateway that ends waits for.
+    pub(crate) fn busy(&self) -> Busy {
+        let state = self.state.lock();
+        let in_flight = state.admission.in_flight() + state.admission.waiting() as u64;
+        Busy { in_flight, arrived: state.arrived }
+    }
+
     fn permit(self: &Arc<Self>) -> Permit {
         Permit { gate: self.clone(), finish: Finish::Neither }
     }
 
-    fn busy(&self, state: &State) -> Refusal {
+    fn shed(&self, state: &State) -> Refusal {
         self.instruments.shed("busy");
         Refusal::Busy(state.admission.limit())
     }

@@ -11,6 +11,7 @@ use axum::serve::ListenerExt;
 use clock::{Env, timeout};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use routing::{Departure, Drain, DrainSettings};
 use telemetry::{Begins, Metrics};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -31,8 +32,8 @@ use crate::regions::Regions;
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// How long the first requests wait for somebody to say what the catalog is; then they are refused.
 const FIRST_CATALOG_MS: u64 = 2_000;
-/// How long others have to go elsewhere once they have been told that this gateway ends.
-const DRAIN_MS: u64 = 1_000;
+/// How often a gateway that ends looks whether it is still asked, ms.
+const LOOK_MS: u64 = 20;
 /// Streams that others hold open do not keep a gateway from ending.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -139,7 +140,8 @@ impl Gateway {
             shutdown.await;
             tracing::info!("draining");
             door.draining.send_replace(true);
-            door.env.sleep_ms(DRAIN_MS).await;
+            let departure = drained(&door).await;
+            tracing::info!(?departure, "drained");
         };
         let stop: Stop = drained.boxed().shared();
         let [http, grpc, metrics] = self.listeners;
@@ -177,6 +179,20 @@ pub async fn run(
     let Addresses { http, grpc, metrics } = gateway.addresses();
     tracing::info!(%http, %grpc, %metrics, "gateway");
     gateway.serve(shutdown).await
+}
+
+/// Waits until nobody asks any more, or the time is up.
+async fn drained(door: &Door) -> Departure {
+    let Config { drain_quiet_ms: quiet_ms, drain_ms: most_ms, .. } = door.config;
+    let (gate, env) = (&door.gate, &door.env);
+    let mut drain =
+        Drain::new(DrainSettings { quiet_ms, most_ms }, gate.busy(), env.monotonic_ms());
+    loop {
+        match drain.look(gate.busy(), env.monotonic_ms()) {
+            Departure::Stays => env.sleep_ms(LOOK_MS).await,
+            departure => return departure,
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {

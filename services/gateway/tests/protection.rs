@@ -202,7 +202,9 @@ fn what_has_been_through_two_gateways_goes_no_further() {
 #[test]
 fn a_gateway_that_ends_tells_its_clients_and_its_peers_first() {
     let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
-    let far = open(&eu, &[]);
+    let far = open_with(&eu, &[], |config| {
+        (config.drain_quiet_ms, config.drain_ms) = (60_000, 60_000);
+    });
     let near = open_unheard(&us, &[("eu", far.grpc())]);
     wait_until("eu is heard", || routes(&near)[1].standing == "fit");
     far.end();
@@ -212,4 +214,34 @@ fn a_gateway_that_ends_tells_its_clients_and_its_peers_first() {
     assert_eq!((answer.status, answer.connection.as_deref()), (200, Some("close")), "still there");
     drop(far);
     wait_until("it is gone", || routes(&near)[1].standing == "not heard of");
+}
+
+fn listens(door: &Door) -> bool {
+    std::net::TcpStream::connect(door.addresses.http).is_ok()
+}
+
+/// It stays for whoever still asks, far beyond its quiet, and goes once nobody does.
+#[test]
+fn a_gateway_that_ends_stays_until_nobody_asks() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| {
+        (config.drain_quiet_ms, config.drain_ms) = (2_000, 600_000);
+        (config.try_ms, config.deadline_ms) = (60_000, 60_000);
+    });
+    us.set(Mood::Slow(2_500));
+    door.end();
+    wait_until("it says so", || door.get("/health").status == 503);
+    (0..2).for_each(|_| assert_eq!(read(&door).served(), by("us", "local")));
+    wait_until("it is gone", || !listens(&door));
+}
+
+/// Whoever does not go elsewhere does not keep it.
+#[test]
+fn a_gateway_that_ends_goes_in_time() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| {
+        (config.drain_quiet_ms, config.drain_ms) = (300_000, 500);
+    });
+    door.end();
+    wait_until("it is gone", || !listens(&door));
 }

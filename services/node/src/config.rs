@@ -12,6 +12,11 @@ use crate::kafka::Kafka;
 use crate::serve::NodeError;
 use crate::topics::Names;
 
+/// More than its gateways take to hear that it ends.
+pub const DRAIN_QUIET_MS: u64 = 300;
+/// For as long as somebody has nowhere else to go, at most.
+pub const DRAIN_MS: u64 = 5_000;
+
 /// Everything that a node must be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,9 +44,24 @@ pub struct Config {
     /// Serve on an address that is not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
+    /// A node that is told to end stays until nothing has been asked of it for so long, ms: others
+    /// have gone elsewhere then; but
+    #[serde(default = "default_drain_quiet_ms")]
+    pub drain_quiet_ms: u64,
+    /// no longer than this, ms. Whoever would kill it must wait some seconds longer.
+    #[serde(default = "default_drain_ms")]
+    pub drain_ms: u64,
     /// Where the spans of traced requests go.
     #[serde(default)]
     pub traces: Traces,
+}
+
+fn default_drain_quiet_ms() -> u64 {
+    DRAIN_QUIET_MS
+}
+
+fn default_drain_ms() -> u64 {
+    DRAIN_MS
 }
 
 impl Config {

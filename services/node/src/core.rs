@@ -49,6 +49,17 @@ impl Core {
     pub fn mirrors(&self) -> &Mirrors {
         &self.mirrors
     }
+
+    /// Commits what is folded and gives up every partition, so that whoever claims one next starts
+    /// where this node ended. What is not given up within `most_ms` is folded again by the next one.
+    pub async fn leave(&self, most_ms: u64) {
+        let shared = &self.shared;
+        shared.leaving.send_replace(true);
+        let left = shared.wait_for(|| shared.claims.lock().is_empty());
+        if clock::timeout(&shared.env, most_ms, left).await.is_err() {
+            tracing::warn!("some partitions are left as they were, not handed over");
+        }
+    }
 }
 
 /// Loads the checkpoint, waits for a catalog, then runs everything that needs a store.

@@ -28,7 +28,7 @@ pub mod status;
 mod tokens;
 pub mod topics;
 
-pub use config::Config;
+pub use config::{Config, DRAIN_MS, DRAIN_QUIET_MS};
 pub use kafka::{Kafka, NeededTopic, needed_topics};
 pub use serve::{NodeError, run};
 pub use topics::Names;

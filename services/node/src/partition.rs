@@ -26,6 +26,8 @@ const FENCED_MS: u64 = 5_000;
 /// Why a session ended. None of them loses anything: what was committed is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum End {
+    #[error("this node ends, and has committed what it had folded")]
+    Left,
     #[error("another node has claimed the partition")]
     Fenced,
     #[error("it is unknown whether the last commit was written")]
@@ -70,7 +72,7 @@ fn spawn_source(shared: Arc<Shared>, store: Arc<Store>, source: Arc<Source>) -> 
     env.spawn(
         "source",
         Box::pin(async move {
-            loop {
+            while !*shared.leaving.borrow() {
                 if let Err(error) = follow_assignments(&shared, &store, &source).await {
                     tracing::warn!(source = %source.name, %error, "trying again");
                 }
@@ -85,7 +87,8 @@ fn group(shared: &Shared, source: &Source) -> String {
     format!("{}-{}", shared.identity.mesh, source.name)
 }
 
-/// Makes the source's topics, then keeps a task per partition that is assigned to this node.
+/// Makes the source's topics, then keeps a task per partition that is assigned to this node; until it
+/// leaves, and they have.
 async fn follow_assignments(
     shared: &Arc<Shared>,
     store: &Arc<Store>,
@@ -113,8 +116,16 @@ async fn follow_assignments(
                 spawn_partition(shared.clone(), store.clone(), source.clone(), partition)
             });
         }
-        if assigned.changed().await.is_err() {
-            return Ok(());
+        tokio::select! {
+            biased;
+            () = shared.leaves() => {
+                let held = || shared.claims.lock().keys().any(|p| p.topic == source.topic);
+                shared.wait_for(|| !held()).await;
+                return Ok(());
+            }
+            changed = assigned.changed() => if changed.is_err() {
+                return Ok(());
+            }
         }
     }
 }
@@ -130,7 +141,12 @@ fn spawn_partition(
         "partition",
         Box::pin(async move {
             loop {
-                let end = match Session::claim(&shared, &store, &source, &partition).await {
+                let claimed = tokio::select! {
+                    biased;
+                    () = shared.leaves() => Err(End::Left),
+                    claimed = Session::claim(&shared, &store, &source, &partition) => claimed,
+                };
+                let end = match claimed {
                     Ok(session) => {
                         let claim = Claim::new(shared.env.now_ms());
                         shared.claims.lock().insert(partition.clone(), claim);
@@ -138,10 +154,19 @@ fn spawn_partition(
                     }
                     Err(end) => end,
                 };
+                if *shared.leaving.borrow() {
+                    tracing::info!(%partition, %end, "given up");
+                    shared.claims.lock().remove(&partition);
+                    return shared.tick();
+                }
                 tracing::info!(%partition, %end, "the fold begins again");
                 let claim = Claim::failed(end.to_string(), shared.env.now_ms());
                 shared.claims.lock().insert(partition.clone(), claim);
-                shared.pause(if end == End::Fenced { FENCED_MS } else { RETRY_MS }).await;
+                let pause = shared.pause(if end == End::Fenced { FENCED_MS } else { RETRY_MS });
+                tokio::select! {
+                    () = pause => {}
+                    () = shared.leaves() => {}
+                }
             }
         }),
     )

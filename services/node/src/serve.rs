@@ -10,6 +10,7 @@ use backbone_kafka::KafkaLog;
 use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
 use futures::FutureExt;
+use routing::DrainSettings;
 use store::{CheckpointError, Checkpoints, DiskCheckpoints};
 use telemetry::Begins;
 use tokio::net::TcpListener;
@@ -18,11 +19,12 @@ use tonic::transport::server::TcpIncoming;
 use crate::checkpointer;
 use crate::config::Config;
 use crate::core::Core;
+use crate::load::Load;
 use crate::service::NodeService;
 use crate::shared::Identity;
 
-/// How long gateways have to go elsewhere once they have been told that this node ends.
-const DRAIN_MS: u64 = 500;
+/// How long its partitions may take to be handed over, ms.
+const LEAVE_MS: u64 = 2_000;
 /// Other regions' mirrors hold their tails open; they do not keep a node from ending.
 const GRACE_MS: u64 = 1_000;
 /// A request names at most a few thousand entities or events.
@@ -70,7 +72,8 @@ pub enum NodeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Runs a node until `shutdown` completes; then saves a last checkpoint.
+/// Runs a node until `shutdown` completes; then says that it ends, waits until nobody asks it any
+/// more, hands its partitions over, and saves a last checkpoint.
 pub async fn run(
     config: Config,
     env: Arc<dyn Env>,
@@ -90,6 +93,7 @@ pub async fn run(
         let peer = RemoteLog::connect(address)?;
         peers.push((region.clone(), Arc::new(peer)));
     }
+    let drain = DrainSettings { quiet_ms: config.drain_quiet_ms, most_ms: config.drain_ms };
     let identity = Identity {
         mesh: config.mesh,
         region: config.region,
@@ -97,7 +101,7 @@ pub async fn run(
         topics: config.topics,
     };
     let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));
-    serve(env, core.clone(), tails, listener, shutdown).await?;
+    serve(env, core.clone(), tails, listener, (drain, shutdown)).await?;
     if let Some(store) = core.shared().store() {
         checkpointer::save(core.shared(), store, true).await?;
     }
@@ -126,22 +130,24 @@ async fn serve(
     core: Arc<Core>,
     tails: Option<Tails>,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    (drain, shutdown): (DrainSettings, impl Future<Output = ()>),
 ) -> Result<(), NodeError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(api::DESCRIPTORS)
         .build_v1()?;
-    let draining = core.shared().draining.clone();
-    let nodes = NodeServer::new(NodeService::new(core))
+    let load = Load::default();
+    let nodes = NodeServer::new(NodeService::new(core.clone(), load.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     // With Nagle's delay, answers of more than a packet take 40 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let (told, drained) = (shutdown, env.clone());
-    let stop = async move {
-        told.await;
-        draining.send_replace(true);
-        drained.sleep_ms(DRAIN_MS).await;
+    let stop = async {
+        shutdown.await;
+        tracing::info!("draining");
+        core.shared().draining.send_replace(true);
+        let departure = load.drained(&*env, drain).await;
+        tracing::info!(?departure, "drained");
+        core.leave(LEAVE_MS).await;
     };
     let stop = stop.shared();
     let serving = tonic::transport::Server::builder()

@@ -7,7 +7,6 @@ use api::node::v1 as proto;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
 use backbone::{LogError, Partition, Record};
-use futures::future::select;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, Span};
@@ -32,10 +31,10 @@ pub(crate) struct NodeService {
 }
 
 impl NodeService {
-    /// Serves this core.
+    /// Serves this core, and counts what is under way.
     #[must_use]
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core, load: Load::default() }
+    pub(crate) fn new(core: Arc<Core>, load: Load) -> Self {
+        Self { core, load }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -69,10 +68,14 @@ impl Node for NodeService {
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         // The stream outlives the call that opens it.
-        let (shared, span) = (self.shared().clone(), Span::current());
+        let (shared, load, span) = (self.shared().clone(), self.load.clone(), Span::current());
         let replies = request.into_inner().then(move |request| {
-            let shared = shared.clone();
-            let append = async move { append(&shared, request?).await.map_err(append_status) };
+            let (shared, under_way) = (shared.clone(), load.enter());
+            let append = async move {
+                let appended = append(&shared, request?).await.map_err(append_status);
+                drop(under_way);
+                appended
+            };
             append.instrument(span.clone())
         });
         Ok(Response::new(Box::pin(replies)))
@@ -89,13 +92,18 @@ impl Node for NodeService {
         let watch = async move {
             let (mut catalog, mut draining) =
                 (shared.catalog.subscribe(), shared.draining.subscribe());
-            loop {
+            // Who sees the stream end does not ask for what would not be answered any more.
+            while !*shared.leaving.borrow() {
                 let health = proto::Health { load: load.now(), ..status::health(&shared) };
                 if sender.send(Ok(health)).await.is_err() {
                     return;
                 }
-                let (news, end) = (Box::pin(catalog.changed()), Box::pin(draining.changed()));
-                _ = clock::timeout(&shared.env, WATCH_MS, select(news, end)).await;
+                tokio::select! {
+                    () = shared.leaves() => {}
+                    _ = catalog.changed() => {}
+                    _ = draining.changed() => {}
+                    () = shared.env.sleep_ms(WATCH_MS) => {}
+                }
             }
         };
         tokio::spawn(watch);

@@ -58,6 +58,8 @@ pub struct Shared {
     pub pushed: Mutex<BTreeMap<Arc<str>, (u64, TopicInfo)>>,
     /// Whether this node is about to end.
     pub draining: watch::Sender<bool>,
+    /// Whether this node gives its partitions up.
+    pub leaving: watch::Sender<bool>,
     store: OnceLock<Arc<Store>>,
 }
 
@@ -84,6 +86,7 @@ impl Shared {
             claims: Mutex::default(),
             pushed: Mutex::default(),
             draining: watch::Sender::new(false),
+            leaving: watch::Sender::new(false),
             store: OnceLock::new(),
         }
     }
@@ -118,6 +121,12 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    /// Completes when this node gives its partitions up.
+    pub async fn leaves(&self) {
+        // An error would mean that the sender, which is here, is gone.
+        _ = self.leaving.subscribe().wait_for(|leaving| *leaving).await;
     }
 
     /// `base_ms`, plus up to half of it at random, so that what failed together is not tried

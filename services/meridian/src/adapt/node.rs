@@ -38,6 +38,8 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
         kafka: own.kafka.as_ref().map(|kafka| node::Kafka::new(&kafka.bootstrap)),
         topics: mesh.topics.clone(),
         allow_remote: false,
+        drain_quiet_ms: node::DRAIN_QUIET_MS,
+        drain_ms: node::DRAIN_MS,
         traces: telemetry::Traces::default(),
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("node.yaml: {e}")))

@@ -114,11 +114,20 @@ impl Session {
 
     /// Folds and commits until something ends it.
     pub(super) async fn run(mut self) -> End {
-        loop {
+        while !*self.shared.leaving.borrow() {
             if let Err(end) = self.turn().await {
                 return end;
             }
         }
+        self.leave().await
+    }
+
+    /// The last commit: what is folded, and in every shard how far that is, so that whoever comes
+    /// next folds nothing again.
+    async fn leave(&mut self) -> End {
+        let now_ms = self.shared.env.now_ms();
+        self.heartbeat_ms = now_ms - HEARTBEAT_MS;
+        self.commit(now_ms).await.err().unwrap_or(End::Left)
     }
 
     /// One turn: what is due is committed, else what has come is folded.
@@ -139,6 +148,7 @@ impl Session {
         let arrived = tokio::select! {
             biased;
             () = timer => None,
+            () = self.shared.leaves() => None,
             _ = catalog.changed() => None,
             arrived = next_batch(&mut self.cohorts) => Some(arrived),
         };
