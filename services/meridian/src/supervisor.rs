@@ -5,6 +5,7 @@ mod control;
 mod keeper;
 mod layout;
 mod links;
+mod order;
 mod run;
 
 use control::Reply;

@@ -7,8 +7,9 @@ const BACKOFF_MIN_MS: i64 = 100;
 const BACKOFF_MAX_MS: i64 = 5_000;
 /// A process that ran for this long was well: the next restart is quick again.
 const WELL_AFTER_MS: i64 = 10_000;
-/// How long a process has for an orderly end, ms; then it is killed.
-const STOP_MS: i64 = 10_000;
+/// How long a process has for an orderly end, ms; then it is killed. A node that is still asked stays
+/// for five seconds, and hands over what it holds.
+const STOP_MS: i64 = 15_000;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,11 @@ impl Keeper {
     /// Whether nothing runs and nothing will be started.
     pub(crate) fn is_stopped(&self) -> bool {
         self.state == State::Stopped
+    }
+
+    /// Whether it was told to end and is not gone.
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.state, State::Stopping { .. })
     }
 
     /// Whether it runs and is meant to.

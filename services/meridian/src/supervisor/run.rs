@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::child::{self, Recipe, Running};
 use super::keeper::{Action, Event, Keeper};
 use super::links::Links;
+use super::order::Stops;
 use super::{ProcessId, Reply, Request, Role, Verb, control, layout};
 use crate::error::{CliError, Result};
 use crate::mesh::{Lock, Mesh, Supervisor};
@@ -67,6 +68,7 @@ struct Loop {
     mesh: Mesh,
     processes: BTreeMap<ProcessId, Process>,
     links: Links,
+    stops: Stops,
     waiting: Vec<Waiting>,
     /// Those who asked for the end of everything.
     down: Vec<oneshot::Sender<Reply>>,
@@ -105,6 +107,7 @@ pub(crate) async fn supervise(
         mesh,
         processes,
         links,
+        stops: Stops::default(),
         waiting: Vec::new(),
         down: Vec::new(),
         inputs,
@@ -125,6 +128,7 @@ impl Loop {
         }
         let mut failure = None;
         loop {
+            self.stop_due();
             // First: whoever is answered looks there next.
             self.mesh.write(&self.data)?;
             self.answer();
@@ -218,14 +222,13 @@ impl Loop {
     }
 
     fn asked(&mut self, request: &Request, reply: oneshot::Sender<Reply>) {
-        let (event, until): (_, fn(&Keeper) -> bool) = match &request.verb {
+        let until: fn(&Keeper) -> bool = match &request.verb {
             Verb::Down => {
                 self.down.push(reply);
                 return self.stop_all(false);
             }
-            Verb::Start => (Event::Start, Keeper::is_running),
-            Verb::Stop => (Event::Stop { kill: false }, Keeper::is_stopped),
-            Verb::Kill => (Event::Stop { kill: true }, Keeper::is_stopped),
+            Verb::Start => Keeper::is_running,
+            Verb::Stop | Verb::Kill => Keeper::is_stopped,
             Verb::Wan(change) => {
                 let error = self.links.change(&mut self.mesh, change).err();
                 let _gone = reply.send(Reply { error });
@@ -247,7 +250,12 @@ impl Loop {
             let _gone = reply.send(Reply { error: Some(error) });
             return;
         }
-        of.iter().for_each(|id| self.step(id, event));
+        if request.verb == Verb::Start {
+            self.stops.forget(&of);
+            of.iter().for_each(|id| self.step(id, Event::Start));
+        } else {
+            self.stop(&of, request.verb == Verb::Kill);
+        }
         self.waiting.push(Waiting { of, until, reply });
     }
 
@@ -263,7 +271,29 @@ impl Loop {
 
     fn stop_all(&mut self, kill: bool) {
         self.stopping = true;
-        self.all().iter().for_each(|id| self.step(id, Event::Stop { kill }));
+        self.stop(&self.all(), kill);
+    }
+
+    /// At once if they are killed, else in their order.
+    fn stop(&mut self, of: &[ProcessId], kill: bool) {
+        if kill {
+            self.stops.forget(of);
+            of.iter().for_each(|id| self.step(id, Event::Stop { kill: true }));
+        } else {
+            self.stops.want(of);
+        }
+    }
+
+    fn stop_due(&mut self) {
+        loop {
+            let ending = self.processes.iter().filter(|(_, process)| process.keeper.is_stopping());
+            let ending: Vec<_> = ending.map(|(id, _)| id.clone()).collect();
+            let due = self.stops.due(&ending);
+            if due.is_empty() {
+                return;
+            }
+            due.iter().for_each(|id| self.step(id, Event::Stop { kill: false }));
+        }
     }
 
     fn became_ready(&mut self) {
