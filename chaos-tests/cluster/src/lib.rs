@@ -18,6 +18,7 @@ pub mod load;
 pub mod mesh;
 pub mod mirror;
 pub mod reading;
+pub mod steady;
 pub mod story;
 
 pub use mesh::{Mesh, OnKafka};
