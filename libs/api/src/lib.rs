@@ -1,6 +1,7 @@
 //! Code generated from proto/, checked conversions, the error model.
 
 mod convert;
+mod reads;
 
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 mod generated {
@@ -27,6 +28,7 @@ mod generated {
 }
 
 pub use generated::meridian::{log, mirror, node, v1};
+pub use reads::{Answer, Reads};
 
 /// A region's part that is older is `stale`, ms.
 pub const STALE_MS: i64 = 5_000;

@@ -11,7 +11,9 @@ mod traces;
 
 pub use logs::LogFormat;
 pub use metrics::{Latency, Metrics, MetricsError, SECONDS};
-pub use traces::{Begins, Traces, client, failed, inject, note, server, trace_id};
+pub use traces::{
+    Begins, Traces, carried, client, failed, inject, note, resumed, server, trace_id,
+};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;

@@ -5,6 +5,7 @@
 //! lot where requests come in from outside. What is not traced is passed on without a `traceparent`,
 //! and no process inside the mesh begins a trace of its own.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use clock::{Env, SystemEnv};
@@ -128,10 +129,20 @@ where
 /// begins, or (mostly) there is none.
 #[must_use]
 pub fn server(headers: &HeaderMap, begins: Begins, name: impl FnOnce() -> String) -> Span {
+    go_on(&Carried(headers), begins, name)
+}
+
+/// The same for a request that came in a message with others, and brought what [`carried`] gave.
+#[must_use]
+pub fn resumed(context: &HashMap<String, String>, name: &str) -> Span {
+    go_on(context, Begins::Nothing, || name.to_owned())
+}
+
+fn go_on(carrier: &dyn Extractor, begins: Begins, name: impl FnOnce() -> String) -> Span {
     let Some(open) = OPEN.get() else { return Span::none() };
-    let caller = headers.contains_key(TRACEPARENT).then(|| {
-        TraceContextPropagator::new().extract_with_context(&Context::new(), &Carried(headers))
-    });
+    let caller = carrier
+        .get(TRACEPARENT)
+        .map(|_| TraceContextPropagator::new().extract_with_context(&Context::new(), carrier));
     let caller = caller.filter(|caller| caller.span().span_context().is_valid());
     let traced = match &caller {
         Some(caller) => caller.span().span_context().is_sampled(),
@@ -203,6 +214,16 @@ pub fn failed(why: impl FnOnce() -> String) {
     }
 }
 
+/// The current span's context, to be sent along in a message; empty if it is not traced.
+#[must_use]
+pub fn carried() -> HashMap<String, String> {
+    let mut context = HashMap::new();
+    if trace_id().is_some() {
+        TraceContextPropagator::new().inject_context(&Context::current(), &mut context);
+    }
+    context
+}
+
 fn drawn(share: f64) -> bool {
     // 53 bits, which a float holds exactly.
     ((SystemEnv.random_u64() >> 11) as f64) < share * (1_u64 << 53) as f64
@@ -257,6 +278,6 @@ mod tests {
         assert!(client("ask", || -> [(&'static str, String); 0] { unreachable!() }).is_none());
         let mut onward = HeaderMap::new();
         inject(&mut onward);
-        assert!(onward.is_empty());
+        assert!(onward.is_empty() && carried().is_empty());
     }
 }

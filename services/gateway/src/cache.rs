@@ -8,52 +8,68 @@
 //! half a second's events at most, only the bound holds. Another region's answers are kept for their
 //! age alone: to ask again would cost a journey, for every event that arrives anywhere.
 //!
-//! Readers who ask for the same at the same time share one read. An answer that is of no use to
-//! whoever asks next is replaced then; until then it counts for its bytes, which are bounded.
+//! What is kept is the whole answer, so that giving it again costs no more than finding it. Readers
+//! who ask for the same at the same time share one read. An answer that is of no use to whoever asks
+//! next is replaced then; until then it counts for its bytes, which are bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use api::node::v1 as node;
-use bytes::Bytes;
+use api::node::v1::Position;
+use api::v1;
 use clock::{Env, timeout};
 use futures::future::BoxFuture;
 use moka::future::Cache;
 use prost::Message;
 
-use crate::answer::Answered;
 use crate::deadline::Deadline;
 use crate::metrics::Instruments;
 use crate::refusal::Refusal;
 use crate::regions::Regions;
+use crate::request::FeatureRequest;
+use crate::resolutions::Names;
 use crate::rules::Rules;
+use crate::token;
 
 /// The route of an answer from here.
 const ROUTE: &str = "cache";
 /// What an entry costs beside its bytes.
 const OVERHEAD_BYTES: usize = 256;
 
-/// Answers by question.
+/// Answers by what was asked.
 pub(crate) struct Answers {
     env: Arc<dyn Env>,
     instruments: Arc<Instruments>,
     regions: Arc<Regions>,
-    entries: Cache<Bytes, Arc<Entry>>,
+    entries: Cache<Vec<u8>, Arc<Entry>>,
 }
 
-/// What a read came to, and when.
+/// What a request came to, and when.
 struct Entry {
     at_us: u64,
-    outcome: Result<Answered, Refusal>,
+    /// What names meant then.
+    names: Names,
+    outcome: Answer,
     bytes: usize,
+    /// What the own region's node had seen; `None`: it has not given it.
+    seen: Option<Vec<Position>>,
     /// How often the own node's frontier had moved when it was asked for, …
     asked_at: u64,
     /// … and up to which move this answer is known not to be left behind.
     current_at: AtomicU64,
 }
 
-/// An answer, and the question that it belongs to.
-type Read = Result<(Answered, node::ReadRequest), Refusal>;
+type Answer = Result<v1::GetFeaturesResponse, Refusal>;
+
+/// Whether an answer is of use to a reader.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Fits,
+    /// Too old, or of what names meant before.
+    Old,
+    /// Young enough, but the own node is further.
+    Outdated,
+}
 
 impl Answers {
     /// Keeps at most so many bytes.
@@ -63,7 +79,7 @@ impl Answers {
         instruments: Arc<Instruments>,
         regions: Arc<Regions>,
     ) -> Self {
-        let weigh = |key: &Bytes, entry: &Arc<Entry>| {
+        let weigh = |key: &Vec<u8>, entry: &Arc<Entry>| {
             u32::try_from(key.len() + entry.bytes + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
         let entries = Cache::builder().weigher(weigh).max_capacity(most_bytes).build();
@@ -76,56 +92,70 @@ impl Answers {
     /// Those of `read`; out of time while another reader's read is under way.
     pub(crate) async fn get<'a>(
         &self,
-        question: node::ReadRequest,
+        request: &FeatureRequest,
+        names: Names,
         rules: &Rules<'_>,
         deadline: Deadline,
-        read: impl Fn(node::ReadRequest) -> BoxFuture<'a, Read> + Send + Sync,
-    ) -> Read {
-        let may = rules.max_staleness_ms.is_some() && !rules.waits && question.as_of_ms.is_none();
+        read: impl Fn() -> BoxFuture<'a, Answer> + Send + Sync,
+    ) -> Answer {
+        let may =
+            rules.max_staleness_ms.is_some() && !rules.waits && request.options.as_of_ms.is_none();
         if !may {
-            return read(question).await;
+            return read().await;
         }
         let asked_us = self.env.monotonic_us();
-        let asked_at = self.regions.frontier().moves();
-        let (own, behind) = (AtomicBool::new(false), AtomicBool::new(false));
+        let key = key(request);
+        // Most are found, and nothing needs to be said to those who ask for the same.
+        if let Some(entry) = self.entries.get(&key).await
+            && self.fit(&entry, &names, rules) == Fit::Fits
+        {
+            return self.give(&entry, asked_us);
+        }
+        let (own, outdated) = (AtomicBool::new(false), AtomicBool::new(false));
         let ask = async {
             own.store(true, Ordering::Relaxed);
-            let outcome = read(question.clone()).await.map(|(answered, _)| answered);
-            let bytes = outcome.as_ref().map_or(0, |answered| answered.response.encoded_len());
-            let (at_us, current_at) = (self.env.monotonic_us(), AtomicU64::new(asked_at));
-            Arc::new(Entry { at_us, outcome, bytes, asked_at, current_at })
+            let asked_at = self.regions.frontier().moves();
+            Arc::new(self.entry(read().await, names.clone(), asked_at))
         };
         let unfit = |entry: &Arc<Entry>| {
-            let young = entry.is_young(rules, self.env.monotonic_us());
-            if young && self.left_behind(entry) {
-                behind.store(true, Ordering::Relaxed);
-                return true;
-            }
-            !young
+            let fit = self.fit(entry, &names, rules);
+            outdated.fetch_or(fit == Fit::Outdated, Ordering::Relaxed);
+            fit != Fit::Fits
         };
-        let entry = self.entries.entry(key(&question)).or_insert_with_if(ask, unfit);
+        let entry = self.entries.entry(key).or_insert_with_if(ask, unfit);
         let left_ms = deadline.left_ms(&*self.env);
         let late = |_| Refusal::TimedOut("another read of the same is under way".into());
         let entry = timeout(&self.env, left_ms, entry).await.map_err(late)?.into_value();
+        if own.into_inner() {
+            self.instruments.lookup(if outdated.into_inner() { "outdated" } else { "miss" });
+            return entry.outcome.clone();
+        }
         // What another reader's read came to, it came to by that one's bounds.
-        let own = own.into_inner();
-        if !own && unfit(&entry) {
+        if self.fit(&entry, &names, rules) != Fit::Fits {
             self.instruments.lookup("miss");
-            return read(question).await;
+            return read().await;
         }
-        let given_before = entry.at_us < asked_us;
-        self.instruments.lookup(match (own, given_before) {
-            (true, _) if behind.into_inner() => "outdated",
-            (true, _) => "miss",
-            (false, true) => "hit",
-            (false, false) => "shared",
-        });
-        let mut answered = entry.outcome.clone()?;
-        if given_before {
-            answered.route = ROUTE;
-            age(&mut answered.response, asked_us - entry.at_us);
+        self.give(&entry, asked_us)
+    }
+
+    /// What is to be kept of an answer that was asked for at this move of the frontier.
+    fn entry(&self, outcome: Answer, names: Names, asked_at: u64) -> Entry {
+        let bytes = outcome.as_ref().map_or(0, Message::encoded_len);
+        let mesh = outcome.as_ref().ok().and_then(|answer| answer.mesh.as_ref());
+        let own = &*self.regions.own().name;
+        // Of a read that was split, whatever the node may have given counts.
+        let given = mesh.filter(|mesh| mesh.served_by.split(',').any(|region| region == own));
+        let seen = given.map(|mesh| token::positions(&mesh.token).unwrap_or_default());
+        let (at_us, current_at) = (self.env.monotonic_us(), AtomicU64::new(asked_at));
+        Entry { at_us, names, outcome, bytes, seen, asked_at, current_at }
+    }
+
+    fn fit(&self, entry: &Entry, names: &Names, rules: &Rules<'_>) -> Fit {
+        match entry.is_young(names, rules, self.env.monotonic_us()) {
+            false => Fit::Old,
+            true if self.left_behind(entry) => Fit::Outdated,
+            true => Fit::Fits,
         }
-        Ok((answered, question))
     }
 
     /// Whether the own node gave it, and has said since that it is further.
@@ -134,14 +164,23 @@ impl Answers {
         if entry.current_at.load(Ordering::Relaxed) == frontier.moves() {
             return false;
         }
-        let own = &self.regions.own().name;
-        let given = entry.outcome.as_ref().ok().filter(|answered| *answered.region == **own);
-        let past =
-            given.is_some_and(|given| frontier.is_past(&given.response.seen, entry.asked_at));
+        let past = entry.seen.as_ref().is_some_and(|seen| frontier.is_past(seen, entry.asked_at));
         if !past {
             entry.current_at.store(frontier.moves(), Ordering::Relaxed);
         }
         past
+    }
+
+    /// One that somebody else asked for, to whom asked then.
+    fn give(&self, entry: &Entry, asked_us: u64) -> Answer {
+        let given_before = entry.at_us < asked_us;
+        self.instruments.lookup(if given_before { "hit" } else { "shared" });
+        let mut answer = entry.outcome.clone()?;
+        if let Some(mesh) = answer.mesh.as_mut().filter(|_| given_before) {
+            mesh.route = ROUTE.to_owned();
+            age(mesh, asked_us - entry.at_us);
+        }
+        Ok(answer)
     }
 
     /// How many there are, and their bytes.
@@ -151,26 +190,99 @@ impl Answers {
 }
 
 impl Entry {
-    fn is_young(&self, rules: &Rules<'_>, now_us: u64) -> bool {
-        let Ok(answered) = &self.outcome else { return false };
+    fn is_young(&self, names: &Names, rules: &Rules<'_>, now_us: u64) -> bool {
+        let Ok(answer) = &self.outcome else { return false };
+        let Some(mesh) = &answer.mesh else { return false };
         let since_ms = i64::try_from(now_us.saturating_sub(self.at_us) / 1_000).unwrap_or(i64::MAX);
-        rules.too_old(&answered.response, since_ms).is_none()
+        self.names == *names && rules.too_old(&mesh.origins, since_ms).is_none()
     }
 }
 
-/// All that an answer depends on, but for the time.
-fn key(question: &node::ReadRequest) -> Bytes {
-    let timeless = node::ReadRequest { now_ms: 0, wait_ms: 0, ..question.clone() };
-    timeless.encode_to_vec().into()
+/// All that an answer depends on, but for names and the time: each part comes with its length.
+fn key(request: &FeatureRequest) -> Vec<u8> {
+    let FeatureRequest { service, features, columns, full_names, options } = request;
+    let mut key = Vec::with_capacity(256);
+    key.push(u8::from(*full_names));
+    put_all(&mut key, service.iter());
+    put_all(&mut key, features.iter());
+    put_all(&mut key, options.exclude_regions.iter());
+    // Maps on the wire have no order.
+    let mut columns: Vec<_> = columns.iter().collect();
+    columns.sort_unstable_by_key(|(name, _)| *name);
+    for (name, values) in columns {
+        put(&mut key, name.as_bytes());
+        key.extend_from_slice(&values.len().to_le_bytes());
+        for value in values {
+            // JSON ends by itself.
+            _ = serde_json::to_writer(&mut key, value);
+            key.push(b',');
+        }
+    }
+    key
+}
+
+fn put_all<'a>(key: &mut Vec<u8>, texts: impl ExactSizeIterator<Item = &'a String>) {
+    key.extend_from_slice(&texts.len().to_le_bytes());
+    texts.for_each(|text| put(key, text.as_bytes()));
+}
+
+fn put(key: &mut Vec<u8>, bytes: &[u8]) {
+    key.extend_from_slice(&bytes.len().to_le_bytes());
+    key.extend_from_slice(bytes);
 }
 
 /// What it says of its age was said a while ago.
-fn age(response: &mut node::ReadResponse, since_us: u64) {
+fn age(mesh: &mut v1::MeshInfo, since_us: u64) {
     let since_ms = i64::try_from(since_us / 1_000).unwrap_or(i64::MAX);
-    for origin in response.origins.values_mut() {
+    for origin in mesh.origins.values_mut() {
         origin.age_ms = origin.age_ms.map(|ms| ms.saturating_add(since_ms));
         if origin.state == "ok" && origin.age_ms.is_some_and(|ms| ms > api::STALE_MS) {
             origin.state = "stale".into();
+            mesh.complete = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_tells_answers_apart_and_how_it_is_sent_does_not() {
+        let columns = |columns: &[(&str, serde_json::Value)]| {
+            let column = |(name, values): &(&str, serde_json::Value)| {
+                ((*name).to_owned(), values.as_array().expect("values").clone())
+            };
+            columns.iter().map(column).collect()
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let plain = FeatureRequest {
+            features: names(&["a:b", "c:d"]),
+            columns: columns(&[("x", json!([1, 2])), ("y", json!(["1", null]))]),
+            ..Default::default()
+        };
+        let excluding =
+            |regions| v1::ReadOptions { exclude_regions: names(regions), ..Default::default() };
+        let different = [
+            plain.clone(),
+            FeatureRequest { full_names: true, ..plain.clone() },
+            FeatureRequest { features: names(&["a:b"]), ..plain.clone() },
+            FeatureRequest { service: Some("a:b".into()), ..plain.clone() },
+            FeatureRequest { options: excluding(&["us"]), ..plain.clone() },
+            FeatureRequest { options: excluding(&["u", "s"]), ..plain.clone() },
+            FeatureRequest { columns: columns(&[("x", json!([12]))]), ..plain.clone() },
+            FeatureRequest { columns: columns(&[("x", json!(["1", 2]))]), ..plain.clone() },
+            FeatureRequest { columns: columns(&[("x", json!([1, 2]))]), ..plain.clone() },
+        ];
+        let keys: HashSet<Vec<u8>> = different.iter().map(key).collect();
+        assert_eq!(keys.len(), different.len());
+        let turned = columns(&[("y", json!(["1", null])), ("x", json!([1, 2]))]);
+        let tolerant = v1::ReadOptions { max_staleness_ms: Some(9), ..Default::default() };
+        let alike = FeatureRequest { columns: turned, options: tolerant, ..plain.clone() };
+        assert_eq!(key(&alike), key(&plain));
     }
 }

@@ -26,6 +26,8 @@ use crate::reading::Reader;
 use crate::refusal::Refusal;
 use crate::regions::Regions;
 use crate::request::{FeatureRequest, loose};
+use crate::resolutions::{Names, Resolutions};
+use crate::rules::Rules;
 use crate::token;
 
 /// The gateway behind its protocols.
@@ -33,6 +35,7 @@ pub(crate) struct Door {
     pub(crate) config: Config,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) catalog: Arc<CatalogCache>,
+    pub(crate) resolutions: Resolutions,
     pub(crate) regions: Arc<Regions>,
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) gate: Arc<Gate>,
@@ -53,24 +56,32 @@ impl Door {
         let deadline = caller.deadline(&*self.env, self.config.deadline_ms);
         // Quota, limit, queue: shed here, or worked on to the end.
         let permit = self.gate.enter(caller, deadline).await?;
-        let answer = async {
-            // Names to plans, keys to shards.
-            let mut question = Question::new(self, request)?;
-            let (read, rules) = (question.read(self.env.now_ms()), question.rules());
-            // One that was given already, for who said how old it may be; else
-            let answered = self.answers.get(read, &rules, deadline, |read| {
-                // choice of region, breaker, hedge, retries.
-                self.reader.read(read, &rules, deadline).boxed()
-            });
-            let (answered, read) = answered.await?;
-            telemetry::note("served_by", || answered.region.clone());
-            // Rows to columns, on-demand features, how it came about.
-            question.assemble(answered, read)
-        };
+        let (names, rules) = (self.names(), Rules::of(&request.options));
+        // One that was given already, for who said how old it may be; else
+        let answer = self.answers.get(&request, names.clone(), &rules, deadline, || {
+            let answer = async {
+                // names to plans, keys to shards;
+                let mut question = Question::new(self, &names, &request)?;
+                let read = question.read(self.env.now_ms());
+                // choice of region, breaker, hedge, retries;
+                let (answered, read) = self.reader.read(read, &rules, deadline).await?;
+                // rows to columns, on-demand features, how it came about.
+                question.assemble(answered, read)
+            };
+            answer.boxed()
+        });
         let answer = answer.await;
+        if let Ok(v1::GetFeaturesResponse { mesh: Some(mesh), .. }) = &answer {
+            telemetry::note("served_by", || mesh.served_by.clone());
+        }
         // What the limit learns from it.
         permit.finish(&answer);
         answer
+    }
+
+    /// What names mean now.
+    fn names(&self) -> Names {
+        Names { catalog: self.catalog.now(), covered: self.regions.covered() }
     }
 
     /// Asks the own region's node.
@@ -140,7 +151,10 @@ impl Door {
             let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
             let question = question.clone();
             let asked = self.reader.attempt(&pick, ms, |region| {
-                Box::pin(async move { region.client.clone().explain(hop::first(question)).await })
+                Box::pin(async move {
+                    let answer = region.client.clone().explain(hop::first(question)).await;
+                    answer.map(Response::into_inner)
+                })
             });
             let Some(asked) = asked else { continue };
             let region = &self.regions.at(pick.target).name;
@@ -162,7 +176,8 @@ impl Door {
         let options = request.options.unwrap_or_default();
         check(&options)?;
         let features = std::slice::from_ref(&request.feature);
-        let resolved = names_to_plans(self, (None, features), false)?;
+        let names = self.names();
+        let resolved = names_to_plans(self, &names, (None, features), false)?;
         let single =
             matches!(&resolved.columns[..], [c] if matches!(c.source, ColumnSource::View { .. }));
         if !single {
@@ -170,7 +185,7 @@ impl Door {
         }
         let entity = request.entity.into_iter();
         let columns = entity.map(|(name, value)| (name, vec![loose(value)])).collect();
-        let rows = Rows::new(&resolved, &columns, 1, self.catalog.now().shards_or_default())?;
+        let rows = Rows::new(&resolved, &columns, 1, names.catalog.shards_or_default())?;
         let names = || resolved.join_keys.iter().map(|key| key.name.to_string()).collect();
         let read =
             rows.reads.into_iter().next().ok_or_else(|| Refusal::MissingJoinKeys(names()))?;

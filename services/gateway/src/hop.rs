@@ -7,9 +7,13 @@ use tonic::{Request, Status};
 
 use crate::caller::{Caller, HOPS};
 
+/// The hops of a request of this gateway's own, and of one that it passes on.
+pub(crate) const OWN: u32 = 1;
+pub(crate) const PASSED_ON: u32 = 2;
+
 /// A request of this gateway's own.
 pub(crate) fn first<T>(message: T) -> Request<T> {
-    marked(message, 1)
+    marked(message, OWN)
 }
 
 /// What another gateway asked, to be passed on, with what is left of its time.
@@ -17,16 +21,26 @@ pub(crate) fn first<T>(message: T) -> Request<T> {
 /// # Errors
 /// It has been through two gateways: somebody's `node:` is the address of a gateway.
 pub(crate) fn next<T>(caller: &Caller, message: T) -> Result<Request<T>, Status> {
+    check(caller)?;
+    Ok(marked(message, caller.hops + 1))
+}
+
+/// Whether what another gateway asked may be passed on.
+///
+/// # Errors
+/// Those of [`next`].
+pub(crate) fn check(caller: &Caller) -> Result<(), Status> {
     if caller.hops > 1 {
         let hops = caller.hops;
         return Err(Status::unavailable(format!(
             "this has been through {hops} gateways: what is configured as a node is a gateway"
         )));
     }
-    Ok(marked(message, caller.hops + 1))
+    Ok(())
 }
 
-fn marked<T>(message: T, hops: u32) -> Request<T> {
+/// A message that has been through so many gateways, this one among them.
+pub(crate) fn marked<T>(message: T, hops: u32) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert(HOPS, MetadataValue::from(hops));
     telemetry::inject(request.metadata_mut().as_mut());

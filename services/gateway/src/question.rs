@@ -1,59 +1,54 @@
 //! What a request for features comes to: what to read, and what to make of it.
 
+use std::sync::Arc;
+
 use api::node::v1 as node;
 use api::v1;
-use catalog::{Ask, Resolved, resolve};
+use catalog::{Ask, Resolved};
 
 use crate::answer::{self, Answered};
 use crate::door::Door;
 use crate::keys::Rows;
 use crate::refusal::Refusal;
 use crate::request::{FeatureRequest, rows};
-use crate::rules::Rules;
+use crate::resolutions::Names;
 use crate::token;
 
 const MAX_EXCLUDED: usize = 64;
 
 /// A request, resolved against the catalog and put into its shards.
-pub(crate) struct Question {
-    resolved: Resolved,
+pub(crate) struct Question<'a> {
+    request: &'a FeatureRequest,
+    resolved: Arc<Resolved>,
     rows: Rows,
-    full_names: bool,
-    options: v1::ReadOptions,
     tokens: Vec<node::Position>,
 }
 
-impl Question {
-    pub(crate) fn new(door: &Door, request: FeatureRequest) -> Result<Self, Refusal> {
-        let options = request.options;
-        let tokens = token::decode_all(&options.tokens)?;
-        check(&options)?;
+impl<'a> Question<'a> {
+    pub(crate) fn new(
+        door: &Door,
+        names: &Names,
+        request: &'a FeatureRequest,
+    ) -> Result<Self, Refusal> {
+        let tokens = token::decode_all(&request.options.tokens)?;
+        check(&request.options)?;
         let count = rows(&request.columns)?;
-        let names = (request.service.as_deref(), &request.features[..]);
-        let resolved = names_to_plans(door, names, request.full_names)?;
-        let shards = door.catalog.now().shards_or_default();
+        let asked = (request.service.as_deref(), &request.features[..]);
+        let resolved = names_to_plans(door, names, asked, request.full_names)?;
+        let shards = names.catalog.shards_or_default();
         let rows = Rows::new(&resolved, &request.columns, count, shards)?;
-        Ok(Self { resolved, rows, full_names: request.full_names, options, tokens })
+        Ok(Self { request, resolved, rows, tokens })
     }
 
     /// What to ask a node; asked once, as it takes the keys with it.
     pub(crate) fn read(&mut self, now_ms: i64) -> node::ReadRequest {
         node::ReadRequest {
             views: std::mem::take(&mut self.rows.reads),
-            as_of_ms: self.options.as_of_ms,
+            as_of_ms: self.request.options.as_of_ms,
             now_ms,
-            exclude_regions: self.options.exclude_regions.clone(),
+            exclude_regions: self.request.options.exclude_regions.clone(),
             tokens: std::mem::take(&mut self.tokens),
             wait_ms: 0,
-        }
-    }
-
-    /// What the answer must be like.
-    pub(crate) fn rules(&self) -> Rules<'_> {
-        Rules {
-            waits: self.options.tokens.iter().any(|token| !token.is_empty()),
-            max_staleness_ms: self.options.max_staleness_ms,
-            exclude: &self.options.exclude_regions,
         }
     }
 
@@ -64,7 +59,7 @@ impl Question {
         read: node::ReadRequest,
     ) -> Result<v1::GetFeaturesResponse, Refusal> {
         self.rows.reads = read.views;
-        let options = (self.full_names, self.options.as_of_ms);
+        let options = (self.request.full_names, self.request.options.as_of_ms);
         answer::assemble(&self.resolved, &self.rows, answered, options)
     }
 }
@@ -72,16 +67,15 @@ impl Question {
 /// A service, or features, by what the catalog says of them.
 pub(crate) fn names_to_plans(
     door: &Door,
+    names: &Names,
     (service, features): (Option<&str>, &[String]),
     full_names: bool,
-) -> Result<Resolved, Refusal> {
-    let catalog = door.catalog.now();
-    if catalog.generation() == 0 {
+) -> Result<Arc<Resolved>, Refusal> {
+    if names.catalog.generation() == 0 {
         return Err(Refusal::NoCatalog);
     }
-    let covered = door.regions.covered();
-    let covered = |view: &str, version| covered.contains(&format!("{view}@v{version}"));
-    Ok(resolve(&catalog, &Ask { service, features, full_names }, &covered)?)
+    let ask = Ask { service, features, full_names };
+    Ok(door.resolutions.get(names, &ask)?)
 }
 
 /// What types cannot say of options.

@@ -3,14 +3,13 @@
 //! addition.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::node::v1 as node;
 use clock::{Env, timeout};
-use futures::future::{BoxFuture, Either, select};
+use futures::future::{BoxFuture, Either, select, try_join_all};
 use parking_lot::Mutex;
 use routing::{Budget, Need, Outcome, Percentile, Pick, Standing};
-use tonic::{Code, Response, Status};
+use tonic::{Code, Status};
 use tracing::Instrument;
 
 use crate::answer::Answered;
@@ -21,6 +20,7 @@ use crate::metrics::Instruments;
 use crate::refusal::Refusal;
 use crate::regions::{Region, Regions};
 use crate::rules::{self, Rules};
+use crate::split::{self, Part, join, split};
 
 /// Left of the deadline for the way back when a node waits for tokens, ms.
 const MARGIN_MS: u64 = 20;
@@ -98,24 +98,47 @@ impl Reader {
             exclude: rules.exclude,
             tokens: &tokens,
         };
-        let mut left = self.regions.routes().plan(&need);
-        left.reverse();
+        let picks = self.regions.routes().plan(&need);
+        let serves = |pick: &Pick, shard| self.regions.at(pick.target).serves(shard);
+        let mut parts = split(&question.views, picks, serves);
+        if parts.len() == 1 {
+            let picks = parts.swap_remove(0).picks;
+            return self.reading(question, picks, rules, deadline).run().await;
+        }
+        // Nodes differ in the shards that they serve: each part is a read of its own.
+        let parts = parts.into_iter().map(async |Part { views, picks }| {
+            let question = split::question(&question, &views);
+            let (answered, _) = self.reading(question, picks, rules, deadline).run().await?;
+            Ok::<_, Refusal>((views, answered))
+        });
+        let answered = join(try_join_all(parts).await?);
+        Ok((answered, question))
+    }
+
+    /// A read of these regions, the best first.
+    fn reading<'a>(
+        &'a self,
+        question: node::ReadRequest,
+        mut picks: Vec<Pick>,
+        rules: &'a Rules<'a>,
+        deadline: Deadline,
+    ) -> Reading<'a> {
         {
             let mut extra = self.extra.lock();
             extra.retries.request();
             extra.hedges.request();
         }
-        let reading = Reading {
+        picks.reverse();
+        Reading {
             reader: self,
             question,
             rules,
             deadline,
-            left,
+            left: picks,
             conflict: None,
             reasons: Vec::new(),
             too_late: false,
-        };
-        reading.run().await
+        }
     }
 
     /// The word for how an answer came about.
@@ -133,19 +156,19 @@ impl Reader {
         &'a self,
         pick: &Pick,
         ms: u64,
-        call: impl FnOnce(Region) -> BoxFuture<'a, Result<Response<T>, Status>>,
+        call: impl FnOnce(&'a Region) -> BoxFuture<'a, Result<T, Status>>,
     ) -> Option<BoxFuture<'a, Result<T, Status>>> {
         let under_way = self.regions.routes().start(pick)?;
-        let region = &self.regions.at(pick.target).name;
+        let region = self.regions.at(pick.target);
         let span = telemetry::client("try", || {
-            [("region", region.to_string()), ("standing", pick.standing.to_string())]
+            [("region", region.name.to_string()), ("standing", pick.standing.to_string())]
         });
-        let call = call(self.regions.at(pick.target).clone());
+        let call = call(region);
         let full = ms >= self.try_ms;
         let started_us = self.env.monotonic_us();
         let tried = async move {
             let answer = match timeout(&self.env, ms, call).await {
-                Ok(Ok(response)) => Ok(response.into_inner()),
+                Ok(Ok(response)) => Ok(response),
                 // The channel has a timer of its own, and calls what it ends cancelled.
                 Ok(Err(status)) if self.env.monotonic_us() - started_us < ms * 1_000 => Err(status),
                 _ => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
@@ -261,13 +284,7 @@ impl<'a> Reading<'a> {
         }
         let most_ms = if last { left_ms } else { left_ms - left_ms / 4 };
         let ms = reader.try_ms.saturating_add(question.wait_ms.into()).min(most_ms);
-        reader.attempt(pick, ms, |region| {
-            Box::pin(async move {
-                let mut request = hop::first(question);
-                request.set_timeout(Duration::from_millis(ms));
-                region.client.clone().read(request).await
-            })
-        })
+        reader.attempt(pick, ms, |region| Box::pin(region.read(question, ms)))
     }
 
     /// The answer, if it is one; else what it says is kept.
@@ -277,7 +294,7 @@ impl<'a> Reading<'a> {
         tried: Result<node::ReadResponse, Status>,
     ) -> Option<node::ReadResponse> {
         match tried {
-            Ok(response) => match self.rules.too_old(&response, 0) {
+            Ok(response) => match self.rules.too_old(&response.origins, 0) {
                 None => return Some(response),
                 Some(refusal) => self.conflict = Some(refusal),
             },

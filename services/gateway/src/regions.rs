@@ -1,7 +1,6 @@
 //! The regions as this gateway sees them: the own node, then the other regions' gateways, and the
 //! router that says which of them to ask.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,17 @@ use clock::{Env, Task};
 use parking_lot::Mutex;
 use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Try};
 use tokio::sync::watch;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::frontier::Frontier;
+use crate::hop;
+use crate::line::shares;
+use crate::lines::Lines;
 use crate::metrics::Instruments;
+use crate::resolutions::Covered;
 use crate::serve::GatewayError;
 use crate::watcher::{self, Watcher};
 
@@ -26,10 +30,20 @@ const CONNECT: Duration = Duration::from_millis(200);
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// What a region last said of itself; `None`: unknown.
-pub(crate) type Health = Option<Arc<node::Health>>;
+pub(crate) type Health = Option<Arc<Said>>;
+
+/// What a region said of itself.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) health: node::Health,
+    /// The same one for as long as it says the same.
+    pub(crate) covered: Arc<Covered>,
+    /// By shard, whether it serves it.
+    pub(crate) shards: Vec<bool>,
+}
 
 /// Somebody who can be asked: a node of the own region, or another region's gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Region {
     /// The region's name.
     pub(crate) name: Arc<str>,
@@ -38,6 +52,7 @@ pub(crate) struct Region {
     health: watch::Receiver<Health>,
     /// What it said of how far it is.
     frontier: Arc<ArcSwap<Frontier>>,
+    lines: Lines,
 }
 
 impl Region {
@@ -46,6 +61,7 @@ impl Region {
         name: Arc<str>,
         address: &str,
         health: watch::Receiver<Health>,
+        env: &Arc<dyn Env>,
     ) -> Result<Self, GatewayError> {
         let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|cause| {
             GatewayError::Config(format!(
@@ -56,7 +72,22 @@ impl Region {
         let client = NodeClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { name, client, health, frontier: Arc::default() })
+        let lines = Lines::new(&client, hop::OWN, env);
+        Ok(Self { name, client, health, frontier: Arc::default(), lines })
+    }
+
+    /// Asks it, for so long at most: in a message that it shares with others, if it is small.
+    pub(crate) async fn read(
+        &self,
+        read: node::ReadRequest,
+        ms: u64,
+    ) -> Result<node::ReadResponse, Status> {
+        if shares(&read) {
+            return self.lines.read(read, ms).await;
+        }
+        let mut request = hop::first(read);
+        request.set_timeout(Duration::from_millis(ms));
+        Ok(self.client.clone().read(request).await?.into_inner())
     }
 
     /// What it last said.
@@ -69,6 +100,13 @@ impl Region {
         if let Some(frontier) = self.frontier.load().heard(said) {
             self.frontier.store(Arc::new(frontier));
         }
+    }
+
+    /// Whether it has this shard; who does not say which it has is taken to have all.
+    pub(crate) fn serves(&self, shard: u32) -> bool {
+        let said = self.health.borrow();
+        let shards = said.as_ref().map_or(&[][..], |said| &said.shards);
+        shards.is_empty() || shards.get(shard as usize).is_some_and(|serves| *serves)
     }
 
     /// To be told of changes.
@@ -113,7 +151,7 @@ impl Regions {
         let (mut all, mut watching) = (Vec::new(), Vec::new());
         for (at, (name, address)) in regions.into_iter().enumerate() {
             let (sender, health) = watch::channel(None);
-            let region = Region::new(name.clone(), address, health)?;
+            let region = Region::new(name.clone(), address, health, env)?;
             let watcher = Watcher::new(at, &region, &routes, env, catalog, sender);
             watching.push(env.spawn("watch region", Box::pin(watcher.run())));
             let pings = watcher::ping(at, region.client.clone(), routes.clone(), env.clone());
@@ -137,6 +175,11 @@ impl Regions {
         let own = || picks.iter().filter(|pick| pick.target < self.own);
         let fit = own().find(|pick| pick.standing == Standing::Fit);
         fit.or_else(|| own().next()).map_or(0, |pick| pick.target)
+    }
+
+    /// The own region's nodes, as targets count them.
+    pub(crate) fn own_nodes(&self) -> &[Region] {
+        &self.all[..self.own]
     }
 
     /// How far the own region's node said that it is.
@@ -163,20 +206,20 @@ impl Regions {
     /// How old each region said each origin's part is in it, ms: (region, origin, age).
     pub(crate) fn ages(&self) -> Vec<(Arc<str>, String, i64)> {
         let said = self.all.iter().filter_map(|region| Some((region, region.health()?)));
-        let ages = said.flat_map(|(region, health)| {
+        let ages = said.flat_map(|(region, said)| {
             let age = |(origin, info): (&String, &api::v1::OriginInfo)| {
                 Some((region.name.clone(), origin.clone(), info.age_ms?))
             };
-            health.origins.iter().filter_map(age).collect::<Vec<_>>()
+            said.health.origins.iter().filter_map(age).collect::<Vec<_>>()
         });
         ages.collect()
     }
 
-    /// The versions of views (`view@v2`) that have caught up, as the first to be asked says.
-    pub(crate) fn covered(&self) -> HashSet<String> {
-        let picks = self.routes.plan(&Need::default());
-        let health = picks.iter().find_map(|pick| self.all[pick.target].health());
-        health.map(|health| health.covered.iter().cloned().collect()).unwrap_or_default()
+    /// What has caught up, as the region says that reads go to, or else any that is heard.
+    pub(crate) fn covered(&self) -> Arc<Covered> {
+        let home = self.routes.home().and_then(|home| self.all[home].health());
+        let said = home.or_else(|| self.all.iter().find_map(Region::health));
+        said.map(|said| said.covered.clone()).unwrap_or_default()
     }
 }
 
@@ -208,6 +251,11 @@ impl Routes {
     pub(crate) fn plan(&self, need: &Need<'_>) -> Vec<Pick> {
         let random = self.env.random_u64();
         self.tell(|router, now_ms| router.plan(need, now_ms, random))
+    }
+
+    /// Where reads go that need nothing in particular.
+    fn home(&self) -> Option<usize> {
+        self.router.lock().home()
     }
 
     /// Counts a request; `None`: somebody else probes the target already.

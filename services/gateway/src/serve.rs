@@ -27,6 +27,7 @@ use crate::http;
 use crate::metrics::{Instruments, Watched};
 use crate::reading::Reader;
 use crate::regions::Regions;
+use crate::resolutions::Resolutions;
 
 /// A request names at most a few thousand entities or events.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
@@ -110,6 +111,7 @@ impl Gateway {
                 regions.clone(),
             ),
             reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
+            resolutions: Resolutions::default(),
             draining: watch::Sender::new(false),
             regions,
             instruments,

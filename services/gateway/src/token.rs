@@ -47,7 +47,12 @@ pub(crate) fn decode_all(tokens: &[String]) -> Result<Vec<Position>, Refusal> {
 }
 
 fn decode(token: &str) -> Option<Vec<Position>> {
-    let text = token.strip_prefix(PREFIX).filter(|text| text.len() <= MAX_TOKEN_BYTES)?;
+    if token.len() > MAX_TOKEN_BYTES { None } else { positions(token) }
+}
+
+/// The positions of one, however many; `None`: it is no token, or empty.
+pub(crate) fn positions(token: &str) -> Option<Vec<Position>> {
+    let text = token.strip_prefix(PREFIX)?;
     let token = Token::decode(&*URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let sound =
         !token.positions.is_empty() && token.positions.iter().all(|p| p.topic_id.len() == 16);

@@ -13,12 +13,15 @@ use tonic::transport::Channel;
 
 use crate::catalog_cache::CatalogCache;
 use crate::hop;
-use crate::regions::{Health, Region, Routes};
+use crate::regions::{Health, Region, Routes, Said};
+use crate::resolutions::Covered;
 
 /// A node speaks twice a second at least.
 const SILENCE_MS: u64 = 2_000;
 const FIRST_BACKOFF_MS: u64 = 50;
 const MAX_BACKOFF_MS: u64 = 1_000;
+/// A mesh has no more shards.
+const MOST_SHARDS: usize = 1 << 16;
 /// Between two measurements of the round trip, ms.
 const PING_EVERY_MS: u64 = 250;
 /// A round trip that is longer counts as this, ms.
@@ -89,10 +92,21 @@ impl Watcher {
             }
             self.region.heard(&health.frontiers);
             self.routes.heard(self.at, said(&health));
-            if self.health.send_replace(Some(Arc::new(health))).is_none() {
+            let covered = self.covered(&health);
+            let shards = served(&health.shards);
+            let said = Arc::new(Said { health, covered, shards });
+            if self.health.send_replace(Some(said)).is_none() {
                 tracing::info!(region = &*self.region.name, "region found");
             }
         }
+    }
+
+    /// What it says has caught up; what it said before, if that is the same.
+    fn covered(&self, health: &node::Health) -> Arc<Covered> {
+        let covered: Covered = health.covered.iter().cloned().collect();
+        let before = self.health.borrow();
+        let before = before.as_ref().map(|said| &said.covered);
+        before.filter(|before| ***before == covered).cloned().unwrap_or_else(|| covered.into())
     }
 
     /// Fetches what this region has and the gateway may not have. Failing, the next message of the
@@ -132,6 +146,17 @@ pub(crate) async fn ping(
         }
         env.sleep_ms(PING_EVERY_MS).await;
     }
+}
+
+/// By shard, whether it is among these. Numbers that no mesh has are left out.
+fn served(shards: &[u32]) -> Vec<bool> {
+    let known = shards.iter().map(|shard| *shard as usize).filter(|shard| *shard < MOST_SHARDS);
+    let mut served = Vec::new();
+    for shard in known {
+        served.resize(served.len().max(shard + 1), false);
+        served[shard] = true;
+    }
+    served
 }
 
 /// A region's word as the router takes it.

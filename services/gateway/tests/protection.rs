@@ -10,6 +10,7 @@ use api::node::v1::node_client::NodeClient;
 use api::v1::mesh_client::MeshClient;
 use api::v1::{GetFeaturesRequest, Route, RoutesRequest};
 use gateway::Quota;
+use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
 use support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
@@ -166,16 +167,15 @@ fn a_callers_time_is_kept_and_handed_on() {
     let door = open(&us, &[]);
     wait_until("us answers", || read(&door).served() == by("us", "local"));
     assert_eq!(door.read_one(&[("x-meridian-timeout-ms", "300")]).status, 200);
-    let told = us.header("grpc-timeout").expect("a timeout");
-    let us_left: u64 = told.trim_end_matches(['u', 'm', 'n']).parse().expect("a number");
-    let most = if told.ends_with('m') { 300 } else { 300_000_000 };
-    assert!((1..=most).contains(&us_left), "{told}");
+    let told = us.timeout_ms().expect("a timeout");
+    assert!((1..=300).contains(&told), "{told}");
     assert_eq!(us.header("x-meridian-hops").as_deref(), Some("1"));
     us.set(Mood::Hangs);
     let start = Instant::now();
     let refused = door.read_one(&[("x-meridian-timeout-ms", "60")]);
     assert_eq!(refused.status, 504, "{}", refused.text);
     assert!(start.elapsed() < Duration::from_millis(390), "sooner than the house would");
+    wait_until("the node is told that nobody waits", || us.under_way() == 0);
     assert_eq!(routes(&door)[0].failures, 0, "one impatient caller proves nothing");
     let odd = door.read_one(&[("x-meridian-priority", "urgent")]);
     assert!(odd.status == 422 && odd.refusal().1.contains("x-meridian-priority"), "{}", odd.text);
@@ -195,8 +195,29 @@ fn what_has_been_through_two_gateways_goes_no_further() {
     };
     relayed("1").expect("another gateway may ask");
     assert_eq!(us.header("x-meridian-hops").as_deref(), Some("2"));
-    let refused = relayed("2").expect_err("a circle");
-    assert!(refused.message().contains("what is configured as a node is a gateway"), "{refused}");
+    let shared = |hops: &'static str| {
+        on_runtime(async {
+            let mut client = NodeClient::connect(door.grpc()).await.expect("a connection");
+            let read = Some(node::ReadRequest::default());
+            let read =
+                node::NumberedRead { number: 7, read, timeout_ms: 1_000, ..Default::default() };
+            let asked = node::ReadsRequest { reads: vec![read], ..Default::default() };
+            let mut request =
+                Request::new(tokio_stream::once(asked).chain(tokio_stream::pending()));
+            request.metadata_mut().insert("x-meridian-hops", hops.parse().expect("text"));
+            client.reads(request).await?.into_inner().message().await
+        })
+    };
+    let answers = shared("1").expect("another gateway may ask").expect("a message").answers;
+    assert_eq!(answers.len(), 1);
+    let answer = answers[0].clone();
+    assert_eq!((answer.number, answer.into_outcome().is_ok()), (7, true));
+    assert_eq!(us.header("x-meridian-hops").as_deref(), Some("2"));
+    for refused in [relayed("2").map(|_| ()), shared("2").map(|_| ())] {
+        let refused = refused.expect_err("a circle");
+        let said = "what is configured as a node is a gateway";
+        assert!(refused.message().contains(said), "{refused}");
+    }
 }
 
 #[test]

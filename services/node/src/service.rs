@@ -22,6 +22,9 @@ use crate::{dead_letters, explain, status, tokens};
 const WATCH_MS: u64 = 500;
 const DEFINE_WAIT_MS: u64 = 5_000;
 
+/// What a read's span is called, whether it shares a stream or is a call of its own.
+const READ: &str = "meridian.node.v1.Node/Read";
+
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The node's service.
@@ -40,15 +43,6 @@ impl NodeService {
     fn shared(&self) -> &Arc<Shared> {
         self.core.shared()
     }
-
-    async fn answer(&self, request: &proto::ReadRequest) -> Result<proto::ReadResponse, Status> {
-        if !tokens::wait(self.shared(), request).await {
-            return Err(Status::failed_precondition(
-                "the pushes that the tokens name have not reached this region yet",
-            ));
-        }
-        read(self.shared(), request).map_err(read_status)
-    }
 }
 
 #[tonic::async_trait]
@@ -57,8 +51,26 @@ impl Node for NodeService {
         &self,
         request: Request<proto::ReadRequest>,
     ) -> Result<Response<proto::ReadResponse>, Status> {
-        let _under_way = self.load.enter();
-        told(self.answer(&request.into_inner()).await)
+        let answer = answer(self.shared(), &self.load, &request.into_inner()).await;
+        answer.map(Response::new)
+    }
+
+    type ReadsStream = Replies<proto::ReadsResponse>;
+
+    async fn reads(
+        &self,
+        request: Request<Streaming<proto::ReadsRequest>>,
+    ) -> Result<Response<Self::ReadsStream>, Status> {
+        let (shared, load) = (self.shared().clone(), self.load.clone());
+        let answer = move |asked: proto::NumberedRead| -> api::Answer {
+            // Each read has a trace of its own.
+            let span = telemetry::resumed(&asked.trace_context, READ);
+            let (shared, load) = (shared.clone(), load.clone());
+            let request = asked.read.unwrap_or_default();
+            let answer = async move { answer(&shared, &load, &request).await };
+            Box::pin(answer.instrument(span))
+        };
+        Ok(Response::new(Box::pin(api::Reads::new(request.into_inner(), answer))))
     }
 
     type AppendStream = Replies<proto::AppendResponse>;
@@ -167,7 +179,9 @@ impl Node for NodeService {
         request: Request<proto::ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
         let explained = explain::explain(self.shared(), &request.into_inner());
-        told(explained.map_err(read_status))
+        let explained = explained.map_err(read_status);
+        ended(&explained);
+        explained.map(Response::new)
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
@@ -190,16 +204,32 @@ impl Node for NodeService {
     }
 }
 
+/// Reads, at once but for tokens.
+async fn answer(
+    shared: &Shared,
+    load: &Load,
+    request: &proto::ReadRequest,
+) -> Result<proto::ReadResponse, Status> {
+    let _under_way = load.enter();
+    let answer = match tokens::wait(shared, request).await {
+        true => read(shared, request).map_err(read_status),
+        false => Err(Status::failed_precondition(
+            "the pushes that the tokens name have not reached this region yet",
+        )),
+    };
+    ended(&answer);
+    answer
+}
+
 /// Tells the request's span how it ended.
-fn told<T>(answer: Result<T, Status>) -> Result<Response<T>, Status> {
-    match &answer {
+fn ended<T>(answer: &Result<T, Status>) {
+    match answer {
         Ok(_) => telemetry::note("status", || "OK"),
         Err(status) => {
             telemetry::note("status", || format!("{:?}", status.code()));
             telemetry::failed(|| status.message().to_owned());
         }
     }
-    answer.map(Response::new)
 }
 
 fn read_status(error: ReadError) -> Status {

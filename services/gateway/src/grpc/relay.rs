@@ -8,6 +8,7 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
+use clock::timeout;
 use futures::future::{Either, select};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
@@ -18,18 +19,26 @@ use crate::caller::Caller;
 use crate::deadline::Deadline;
 use crate::door::Door;
 use crate::hop;
+use crate::lines::Lines;
+use crate::regions::Region;
 
 /// A watcher is told at least this often, changed or not.
 const WATCH: Duration = Duration::from_millis(500);
+/// What a read's span is called, whether it shares a stream or is a call of its own.
+const READ: &str = "meridian.node.v1.Node/Read";
 
 /// The node of this region, seen through its gateway.
 pub(crate) struct Relay {
     door: Arc<Door>,
+    /// By node of the region.
+    lines: Arc<[Lines]>,
 }
 
 impl Relay {
     pub(crate) fn new(door: Arc<Door>) -> Self {
-        Self { door }
+        let line = |region: &Region| Lines::new(&region.client, hop::PASSED_ON, &door.env);
+        let lines = door.regions.own_nodes().iter().map(line).collect();
+        Self { door, lines }
     }
 
     fn own(&self) -> NodeClient<Channel> {
@@ -46,22 +55,6 @@ impl Relay {
         let mut request = hop::next(caller, message)?;
         request.set_timeout(Duration::from_millis(deadline.left_ms(&*self.door.env)));
         Ok(request)
-    }
-
-    /// A call to the node, in a span of its own; both spans are told how it ended.
-    async fn pass<T>(
-        &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<Response<T>, Status> {
-        let region = || [("region", self.door.config.region.to_string())];
-        let asked = async {
-            let answer = call.await;
-            hop::ended(&answer);
-            answer
-        };
-        let answer = asked.instrument(telemetry::client("relay", region)).await;
-        hop::ended(&answer);
-        answer
     }
 
     fn refuse<T>(&self, call: &str) -> Result<Response<T>, Status> {
@@ -82,7 +75,30 @@ impl Node for Relay {
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
         let _permit = self.door.gate.enter(&caller, deadline).await?;
         let asked = request.into_inner();
-        self.pass(async { self.own().read(self.onward(&caller, deadline, asked)?).await }).await
+        pass(&self.door, async { self.own().read(self.onward(&caller, deadline, asked)?).await })
+            .await
+    }
+
+    type ReadsStream = Replies<node::ReadsResponse>;
+
+    async fn reads(
+        &self,
+        request: Request<Streaming<node::ReadsRequest>>,
+    ) -> Result<Response<Self::ReadsStream>, Status> {
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        hop::check(&caller)?;
+        let (door, lines) = (self.door.clone(), self.lines.clone());
+        let answer = move |asked: node::NumberedRead| -> api::Answer {
+            // Each read has a trace of its own.
+            let span = telemetry::resumed(&asked.trace_context, READ);
+            let (door, lines, caller) = (door.clone(), lines.clone(), caller.clone());
+            let answer = async move {
+                let own = &lines[door.regions.own_target()];
+                pass(&door, pass_on(&door, own, &caller, asked)).await
+            };
+            Box::pin(answer.instrument(span))
+        };
+        Ok(Response::new(Box::pin(api::Reads::new(request.into_inner(), answer))))
     }
 
     async fn explain(
@@ -93,7 +109,8 @@ impl Node for Relay {
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
         let _permit = self.door.gate.enter(&caller, deadline).await?;
         let asked = request.into_inner();
-        self.pass(async { self.own().explain(self.onward(&caller, deadline, asked)?).await }).await
+        pass(&self.door, async { self.own().explain(self.onward(&caller, deadline, asked)?).await })
+            .await
     }
 
     async fn ping(
@@ -146,7 +163,8 @@ impl Node for Relay {
                         return None;
                     }
                 }
-                let said = said(&door, health.borrow_and_update().as_deref());
+                let said =
+                    said(&door, health.borrow_and_update().as_ref().map(|said| &said.health));
                 ends.mark_unchanged();
                 Some((Ok(said), (door, Some((own, health)), ends)))
             },
@@ -182,6 +200,35 @@ impl Node for Relay {
     ) -> Result<Response<Self::DeadLettersStream>, Status> {
         self.refuse("DeadLetters")
     }
+}
+
+/// A call to the node, in a span of its own; both spans are told how it ended.
+async fn pass<T>(door: &Door, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let region = || [("region", door.config.region.to_string())];
+    let asked = async {
+        let answer = call.await;
+        hop::ended(&answer);
+        answer
+    };
+    let answer = asked.instrument(telemetry::client("relay", region)).await;
+    hop::ended(&answer);
+    answer
+}
+
+/// One of the reads that share a stream.
+async fn pass_on(
+    door: &Door,
+    lines: &Lines,
+    caller: &Caller,
+    asked: node::NumberedRead,
+) -> Result<node::ReadResponse, Status> {
+    let ms = u64::from(asked.timeout_ms).min(door.config.deadline_ms);
+    let deadline = Deadline::after(&*door.env, ms);
+    let _permit = door.gate.enter(caller, deadline).await?;
+    let ms = deadline.left_ms(&*door.env);
+    let read = lines.read(asked.read.unwrap_or_default(), ms);
+    let late = |_| Status::deadline_exceeded(format!("no answer within {ms} ms"));
+    timeout(&door.env, ms, read).await.map_err(late)?
 }
 
 /// What the node says; a gateway that ends takes the way to it along.

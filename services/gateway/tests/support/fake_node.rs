@@ -17,6 +17,7 @@ use lattice::{Type, Value, shard};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_stream::{Stream, StreamExt};
+use tonic::metadata::MetadataMap;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -117,9 +118,13 @@ struct Shared {
     catalog: Catalog,
     entries: Vec<node::CatalogEntry>,
     mood: Mutex<Mood>,
+    shards: Mutex<Vec<u32>>,
     reads: Mutex<Vec<node::ReadRequest>>,
-    /// The metadata of the last read.
-    metadata: Mutex<tonic::metadata::MetadataMap>,
+    /// The metadata of the last read; of one on a stream, that of the stream and its trace.
+    metadata: Mutex<MetadataMap>,
+    /// How long the last read that came on a stream may take.
+    timeout_ms: Mutex<Option<u32>>,
+    under_way: Arc<()>,
     events: Mutex<Vec<(String, serde_json::Value)>>,
     /// The next offset that it lacks of its own origin, which it says only if it is told to.
     frontier: Mutex<Option<u64>>,
@@ -139,8 +144,11 @@ impl FakeNode {
             catalog,
             entries,
             mood: Mutex::new(Mood::Well),
+            shards: Mutex::default(),
             reads: Mutex::default(),
             metadata: Mutex::default(),
+            timeout_ms: Mutex::default(),
+            under_way: Arc::default(),
             events: Mutex::default(),
             frontier: Mutex::default(),
             words: AtomicU64::default(),
@@ -156,6 +164,11 @@ impl FakeNode {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Says that it has these shards alone.
+    pub fn serve(&self, shards: &[u32]) {
+        *self.shared.shards.lock().expect("shards") = shards.to_vec();
     }
 
     pub fn set(&self, mood: Mood) {
@@ -189,12 +202,24 @@ impl FakeNode {
         metadata.get(name).map(|value| value.to_str().expect("text").to_owned())
     }
 
+    /// How long the last small read was allowed to take.
+    pub fn timeout_ms(&self) -> Option<u32> {
+        *self.shared.timeout_ms.lock().expect("a timeout")
+    }
+
+    /// Small reads that it works on.
+    pub fn under_way(&self) -> usize {
+        // Each has one of these.
+        Arc::strong_count(&self.shared.under_way) - 1
+    }
+
     /// Sources and events, in the order in which they were appended.
     pub fn events(&self) -> Vec<(String, serde_json::Value)> {
         self.shared.events.lock().expect("events").clone()
     }
 }
 
+#[derive(Clone)]
 struct Service(Arc<Shared>);
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -206,6 +231,41 @@ fn position(region: &str, offset: u64) -> node::Position {
 impl Service {
     fn mood(&self) -> Mood {
         *self.0.mood.lock().expect("a mood")
+    }
+
+    async fn answer(&self, request: node::ReadRequest) -> Result<node::ReadResponse, Status> {
+        self.0.reads.lock().expect("reads").push(request.clone());
+        match self.mood() {
+            Mood::Slow(ms) | Mood::OldAndSlow(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await
+            }
+            Mood::Fails => return Err(Status::internal("a disk is on fire")),
+            Mood::Hangs => std::future::pending().await,
+            Mood::Behind if !request.tokens.is_empty() => {
+                return Err(Status::failed_precondition("not yet"));
+            }
+            _ => {}
+        }
+        let origin = |(region, age_ms): (&str, i64)| {
+            let excluded = request.exclude_regions.iter().any(|r| r == region);
+            let state = if excluded { "excluded" } else { "ok" };
+            let origin = OriginInfo {
+                state: state.into(),
+                age_ms: Some(age_ms),
+                watermark_ms: Some(0),
+                ..OriginInfo::default()
+            };
+            (region.to_owned(), origin)
+        };
+        let next = self.0.frontier.lock().expect("a frontier").unwrap_or(42);
+        let old = matches!(self.mood(), Mood::Old | Mood::OldAndSlow(_) | Mood::Frozen);
+        let ap_ms = if old { 3_600_000 } else { 30 };
+        Ok(node::ReadResponse {
+            views: request.views.iter().map(|view| self.view(view)).collect::<Result<_, _>>()?,
+            origins: [("us", 10), ("eu", 20), ("ap", ap_ms)].into_iter().map(origin).collect(),
+            generation: self.0.catalog.generation(),
+            seen: vec![position(&self.0.region, next - 1)],
+        })
     }
 
     fn view(&self, read: &node::ViewRead) -> Result<node::ViewValues, Status> {
@@ -273,39 +333,31 @@ impl Node for Service {
         request: Request<node::ReadRequest>,
     ) -> Result<Response<node::ReadResponse>, Status> {
         *self.0.metadata.lock().expect("metadata") = request.metadata().clone();
-        let request = request.into_inner();
-        self.0.reads.lock().expect("reads").push(request.clone());
-        match self.mood() {
-            Mood::Slow(ms) | Mood::OldAndSlow(ms) => {
-                tokio::time::sleep(Duration::from_millis(ms)).await
+        self.answer(request.into_inner()).await.map(Response::new)
+    }
+
+    type ReadsStream = Replies<node::ReadsResponse>;
+
+    async fn reads(
+        &self,
+        request: Request<Streaming<node::ReadsRequest>>,
+    ) -> Result<Response<Self::ReadsStream>, Status> {
+        let (service, of_stream) = (self.clone(), request.metadata().clone());
+        let answer = move |asked: node::NumberedRead| -> api::Answer {
+            let mut metadata = of_stream.clone().into_headers();
+            for (name, value) in &asked.trace_context {
+                let name: axum::http::HeaderName = name.parse().expect("a name");
+                metadata.insert(name, value.parse().expect("text"));
             }
-            Mood::Fails => return Err(Status::internal("a disk is on fire")),
-            Mood::Hangs => std::future::pending().await,
-            Mood::Behind if !request.tokens.is_empty() => {
-                return Err(Status::failed_precondition("not yet"));
-            }
-            _ => {}
-        }
-        let origin = |(region, age_ms): (&str, i64)| {
-            let excluded = request.exclude_regions.iter().any(|r| r == region);
-            let state = if excluded { "excluded" } else { "ok" };
-            let origin = OriginInfo {
-                state: state.into(),
-                age_ms: Some(age_ms),
-                watermark_ms: Some(0),
-                ..OriginInfo::default()
-            };
-            (region.to_owned(), origin)
+            *service.0.metadata.lock().expect("metadata") = MetadataMap::from_headers(metadata);
+            *service.0.timeout_ms.lock().expect("a timeout") = Some(asked.timeout_ms);
+            let (service, under_way) = (service.clone(), service.0.under_way.clone());
+            Box::pin(async move {
+                let _under_way = under_way;
+                service.answer(asked.read.expect("a read")).await
+            })
         };
-        let next = self.0.frontier.lock().expect("a frontier").unwrap_or(42);
-        let old = matches!(self.mood(), Mood::Old | Mood::OldAndSlow(_) | Mood::Frozen);
-        let ap_ms = if old { 3_600_000 } else { 30 };
-        Ok(Response::new(node::ReadResponse {
-            views: request.views.iter().map(|view| self.view(view)).collect::<Result<_, _>>()?,
-            origins: [("us", 10), ("eu", 20), ("ap", ap_ms)].into_iter().map(origin).collect(),
-            generation: self.0.catalog.generation(),
-            seen: vec![position(&self.0.region, next - 1)],
-        }))
+        Ok(Response::new(Box::pin(api::Reads::new(request.into_inner(), answer))))
     }
 
     type AppendStream = Replies<node::AppendResponse>;
@@ -352,6 +404,7 @@ impl Node for Service {
                 serving: true,
                 draining: mood == Mood::Draining,
                 generation: shared.catalog.generation(),
+                shards: shared.shards.lock().expect("shards").clone(),
                 origins: [("ap".to_owned(), ap(mood))].into(),
                 frontiers: next.map(|next| position(&shared.region, next)).into_iter().collect(),
                 ..node::Health::default()
