@@ -31,10 +31,11 @@ test-rust: setup kafka
 test-feast: setup test-rust
 	scripts/test-feast
 
-bench: setup ## Benchmarks (criterion), then January twenty times through three regions
+bench: setup ## Benchmarks (criterion), January twenty times through three regions, what a gateway costs
 	$(CARGO) bench --locked -p lattice -p fold -p store -p backbone-local
 	$(CARGO) build --locked --release -p meridian
 	scripts/bench-mesh
+	$(CARGO) bench --locked -p cluster --bench gateway
 
 bench-kafka: setup kafka ## Numbers on real Kafka, beside Kafka Streams; a quarter of an hour, alone on the machine
 	$(CARGO) build --locked --release -p meridian

@@ -1,0 +1,184 @@
+//! The empty servers: tonic and hyper, with an answer that was made before.
+//!
+//! tonic answers twice: with messages of the gateway's own contract, decoded and encoded as every
+//! tonic server does, and with bytes, which it only copies.
+
+use std::convert::Infallible;
+use std::fs;
+use std::future::{Ready, ready};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::task::{Context, Poll};
+
+use api::v1::{GetFeaturesRequest, GetFeaturesResponse};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt, Full};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use crate::load::Raw;
+
+/// The answers that the empty servers give.
+pub(crate) struct Answers {
+    pub(crate) one: GetFeaturesResponse,
+    pub(crate) batch: GetFeaturesResponse,
+    pub(crate) json: Bytes,
+}
+
+/// The empty servers, running.
+pub(crate) struct Echo {
+    process: Child,
+    _answers: tempfile::TempDir,
+    pub(crate) grpc: String,
+    pub(crate) http: String,
+}
+
+impl Echo {
+    pub(crate) fn start(answers: &Answers) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes);
+        write("one", &answers.one.encode_to_vec()).expect("a file");
+        write("batch", &answers.batch.encode_to_vec()).expect("a file");
+        write("json", &answers.json).expect("a file");
+        let mut process = Command::new(std::env::current_exe().expect("a path"))
+            .arg("echo")
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the empty servers");
+        let mut line = String::new();
+        let said = process.stdout.take().expect("its output");
+        BufReader::new(said).read_line(&mut line).expect("its addresses");
+        let (grpc, http) = line.trim().split_once(' ').expect("two addresses");
+        let (grpc, http) = (format!("http://{grpc}"), format!("http://{http}"));
+        Self { process, _answers: dir, grpc, http }
+    }
+
+    pub(crate) fn pid(&self) -> u64 {
+        self.process.id().into()
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        // It ends when its standard input does.
+        drop(self.process.stdin.take());
+        _ = self.process.wait();
+    }
+}
+
+/// Serves until standard input ends.
+pub(crate) fn serve(dir: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let (grpc, http) = runtime.block_on(async {
+        let bind = || async { TcpListener::bind("127.0.0.1:0").await.expect("a port") };
+        (bind().await, bind().await)
+    });
+    let address = |listener: &TcpListener| listener.local_addr().expect("an address");
+    println!("{} {}", address(&grpc), address(&http));
+    std::io::stdout().flush().expect("a reader");
+    let dir = PathBuf::from(dir);
+    runtime.spawn(serve_grpc(grpc, Empty::new(&dir)));
+    runtime.spawn(serve_http(http, fs::read(dir.join("json")).expect("an answer").into()));
+    _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+}
+
+async fn serve_grpc(listener: TcpListener, empty: Empty) {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = tonic::transport::Server::builder().add_service(empty);
+    server.serve_with_incoming(incoming).await.expect("gRPC");
+}
+
+async fn serve_http(listener: TcpListener, answer: Bytes) {
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        let answer = answer.clone();
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let answer = answer.clone();
+            async move {
+                request.into_body().collect().await?;
+                let response = hyper::Response::builder().header(CONTENT_TYPE, "application/json");
+                Ok::<_, hyper::Error>(response.body(Full::new(answer)).expect("a response"))
+            }
+        });
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+/// Answers every request with the same message.
+#[derive(Clone)]
+struct Empty {
+    one: (GetFeaturesResponse, Bytes),
+    batch: (GetFeaturesResponse, Bytes),
+}
+
+impl Empty {
+    fn new(dir: &Path) -> Self {
+        let answer = |name: &str| {
+            let bytes = Bytes::from(fs::read(dir.join(name)).expect("an answer"));
+            (GetFeaturesResponse::decode(bytes.clone()).expect("an answer"), bytes)
+        };
+        Self { one: answer("one"), batch: answer("batch") }
+    }
+}
+
+impl NamedService for Empty {
+    const NAME: &'static str = "echo";
+}
+
+impl Service<http::Request<Body>> for Empty {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match request.uri().path() {
+            "/echo/one" => typed(self.one.0.clone(), request),
+            "/echo/batch" => typed(self.batch.0.clone(), request),
+            "/echo/one-raw" => raw(self.one.1.clone(), request),
+            "/echo/batch-raw" => raw(self.batch.1.clone(), request),
+            path => panic!("no such echo: {path}"),
+        }
+    }
+}
+
+type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
+
+fn typed(answer: GetFeaturesResponse, request: http::Request<Body>) -> Answering {
+    let codec = ProstCodec::<GetFeaturesResponse, GetFeaturesRequest>::default();
+    Box::pin(async { Ok(Grpc::new(codec).unary(Same(answer), request).await) })
+}
+
+fn raw(answer: Bytes, request: http::Request<Body>) -> Answering {
+    Box::pin(async { Ok(Grpc::new(Raw).unary(Same(answer), request).await) })
+}
+
+struct Same<T>(T);
+
+impl<Q, A: Default> UnaryService<Q> for Same<A> {
+    type Response = A;
+    type Future = Ready<Result<Response<A>, Status>>;
+
+    fn call(&mut self, _: Request<Q>) -> Self::Future {
+        ready(Ok(Response::new(std::mem::take(&mut self.0))))
+    }
+}
