@@ -39,6 +39,8 @@ pub struct Tally {
     pub answered: u64,
     /// By another gateway than the first, which was not there.
     pub rerouted: u64,
+    /// Sent again to the same gateway, as it had asked for.
+    pub repeated: u64,
     /// The others.
     pub failures: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Steady {
                 let of = client.join().expect("a client does not panic");
                 sum.answered += of.answered;
                 sum.rerouted += of.rerouted;
+                sum.repeated += of.repeated;
                 sum.failures.extend(of.failures);
                 sum
             })
@@ -148,7 +151,8 @@ fn read(gateways: &[String], over: &AtomicBool) -> Tally {
     tally
 }
 
-/// Over HTTP, each push with an id of its own.
+/// Over HTTP, each push with an id of its own: what a region refuses because it is down may be pushed
+/// again there, and counts once.
 fn push(gateways: &[String], region: &str, over: &AtomicBool) -> Tally {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -165,18 +169,25 @@ fn push(gateways: &[String], region: &str, over: &AtomicBool) -> Tally {
                            "tailnum": [PLANE], "carrier": ["B6"], "origin": ["JFK"],
                            "dest": ["BOS"], "distance": [187.0], "dep_delay": [3]});
         let body = json!({"push_source_name": "departures", "df": frame});
+        let mut repeated = 0;
         tally.ask(gateways, |gateway| {
-            let pushed = agent.post(format!("{gateway}/push")).send_json(&body);
-            let gone = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
-            let mut answer = pushed.map_err(|error| (error.to_string(), gone(&error)))?;
-            match answer.status().as_u16() {
-                200 => Ok(()),
-                status => {
-                    let said = answer.body_mut().read_to_string().unwrap_or_default();
-                    Err((format!("{status}: {said}"), false))
+            for again in 0..PATIENCE_MS / PAUSE_MS {
+                let pushed = agent.post(format!("{gateway}/push")).send_json(&body);
+                let gone = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
+                let mut answer = pushed.map_err(|error| (error.to_string(), gone(&error)))?;
+                match answer.status().as_u16() {
+                    200 => return Ok(()),
+                    503 => repeated = again + 1,
+                    status => {
+                        let said = answer.body_mut().read_to_string().unwrap_or_default();
+                        return Err((format!("{status}: {said}"), false));
+                    }
                 }
+                std::thread::sleep(Duration::from_millis(PAUSE_MS));
             }
+            Err((format!("refused for {PATIENCE_MS} ms"), false))
         });
+        tally.repeated += repeated;
         std::thread::sleep(Duration::from_millis(PAUSE_MS));
     }
     tally

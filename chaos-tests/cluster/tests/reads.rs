@@ -44,7 +44,7 @@ fn a_killed_and_a_stopped_node_cost_hardly_any_read() {
 /// Every process of every region in turn, node and gateway apart in two regions and both at once in
 /// the third.
 #[test]
-fn a_rolling_restart_fails_no_read_and_no_push() {
+fn a_rolling_restart_fails_no_read_and_loses_no_push() {
     let mut mesh = Mesh::start();
     let steady = mesh.steady();
     for (region, process) in [
@@ -64,7 +64,10 @@ fn a_rolling_restart_fails_no_read_and_no_push() {
     }
     let (reads, pushes) = steady.end();
     println!("{} reads, {} rerouted", reads.answered, reads.rerouted);
-    println!("{} pushes, {} rerouted", pushes.answered, pushes.rerouted);
+    println!(
+        "{} pushes, {} rerouted, {} sent again",
+        pushes.answered, pushes.rerouted, pushes.repeated
+    );
     assert_eq!((reads.failures, pushes.failures), (Vec::new(), Vec::new()));
     assert!(reads.rerouted > 0 && pushes.rerouted > 0, "clients did have to go elsewhere");
     // Nothing that was acknowledged is lost, and nothing counts twice.

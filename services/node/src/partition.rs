@@ -164,6 +164,7 @@ fn spawn_partition(
                 shared.claims.lock().insert(partition.clone(), claim);
                 let pause = shared.pause(if end == End::Fenced { FENCED_MS } else { RETRY_MS });
                 tokio::select! {
+                    biased;
                     () = pause => {}
                     () = shared.leaves() => {}
                 }

@@ -111,6 +111,7 @@ impl Node for NodeService {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     () = shared.leaves() => {}
                     _ = catalog.changed() => {}
                     _ = draining.changed() => {}
