@@ -13,11 +13,14 @@
 )]
 
 pub mod faults;
+pub mod feed;
 pub mod fresh;
+pub mod kafka;
 pub mod load;
 pub mod mesh;
 pub mod mirror;
 pub mod reading;
+pub mod rollout;
 pub mod steady;
 pub mod story;
 

@@ -86,14 +86,17 @@ pub(crate) fn base_port() -> u16 {
     panic!("no three neighbouring ports are free");
 }
 
-/// The departures catalog with a text replaced, in a directory of its own.
+/// The departures catalog with a text replaced, in a directory of its own; the one that is there, or
+/// else the example's.
 fn write_catalog(dir: &Path, old: &str, new: &str) -> PathBuf {
-    let file = root().join("examples/departures/catalog/departures.yaml");
-    let text = std::fs::read_to_string(file).expect("the example");
-    assert!(text.contains(old), "the example has no '{old}'");
     let catalog = dir.join("catalog");
+    let file = catalog.join("departures.yaml");
+    let text = std::fs::read_to_string(&file)
+        .or_else(|_| std::fs::read_to_string(departures().join("departures.yaml")));
+    let text = text.expect("the example");
+    assert!(text.contains(old), "the catalog has no '{old}'");
     std::fs::create_dir_all(&catalog).expect("a directory");
-    std::fs::write(catalog.join("departures.yaml"), text.replacen(old, new, 1)).expect("a file");
+    std::fs::write(&file, text.replacen(old, new, 1)).expect("a file");
     catalog
 }
 
@@ -389,6 +392,10 @@ impl Mesh {
         for region in REGIONS {
             for node in nodes(&status["regions"][region]) {
                 let digest = node["digest"].as_str().ok_or(format!("{region}: {node}"))?;
+                let warnings = node["warnings"].to_string();
+                if warnings.contains("where the log ends is not known") {
+                    return Err(format!("{region}: {warnings}"));
+                }
                 digests.insert(digest.to_owned(), region);
                 positions.insert(settled(node).map_err(|why| format!("{region}: {why}"))?, region);
             }

@@ -111,7 +111,7 @@ fn ingest(mesh: &Mesh, lines: &BTreeMap<&str, Vec<String>>) {
 }
 
 /// Each broken line is one dead letter, with its rule, and there are no others.
-fn dead_letters_are(mesh: &Mesh, region: &str, broken: &[Broken]) {
+pub(crate) fn dead_letters_are(mesh: &Mesh, region: &str, broken: &[Broken]) {
     let text = mesh.run(&["dead-letters", "departures", "--region", region, "--json"]);
     let letters: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -1,89 +1,11 @@
-//! A definition that is rolled out region by region: old and new are served meanwhile, then the old
-//! one is retired.
+//! A definition that is rolled out region by region.
 
-use checkers::flights::REGIONS;
-use cluster::{Mesh, story};
-use serde_json::{Value, json};
-
-const PLANE: &str = "N608JB";
-const AS_OF: &str = "2013-02-01T00:00:00Z";
-
-/// Departures in 30 days, of the events of these regions, as each gateway answers; and whether the
-/// answer says that it is of all regions.
-fn departures(mesh: &Mesh, view: &str, of: &[&str]) -> (i64, bool) {
-    let excluded: Vec<_> = REGIONS.iter().filter(|region| !of.contains(region)).collect();
-    let body = json!({
-        "features": [format!("{view}:departures_30d")],
-        "entities": {"tailnum": [PLANE]},
-        "mesh": {"as_of": AS_OF, "exclude_regions": excluded},
-    });
-    let answers = REGIONS.map(|region| {
-        let (status, answer) = mesh.post(region, "/get-online-features", &body).expect("an answer");
-        assert_eq!(status, 200, "{view} from {region}: {answer}");
-        let value = answer["results"][1]["values"][0].as_i64().expect("a count");
-        (value, answer["mesh"]["complete"] == true)
-    });
-    assert!(answers.iter().all(|answer| answer.0 == answers[0].0), "{view}: {answers:?}");
-    (answers[0].0, answers.iter().all(|answer| answer.1))
-}
-
-/// Whether a region's v2 has folded as far as its v1, as every region sees it.
-fn caught_up(mesh: &Mesh, of: &[&str]) -> bool {
-    let next = |status: &Value, region: &str, view: &str| {
-        let origins = status["origins"].as_array()?;
-        let origin = origins.iter().find(|o| o["region"] == *region && o["view"] == *view)?;
-        (origin["proven_shards"] == status["shards"]).then(|| origin["next"].as_u64())?
-    };
-    REGIONS.iter().all(|seen_from| {
-        let Some(status) = mesh.status(seen_from) else { return false };
-        of.iter().all(|region| {
-            let [old, new] =
-                ["v1", "v2"].map(|v| next(&status, region, &format!("plane_delays@{v}")));
-            old.is_some() && old == new
-        })
-    })
-}
+use cluster::{Mesh, rollout, story};
 
 #[test]
 fn old_and_new_are_served_while_a_view_goes_from_region_to_region() {
     let mut mesh = Mesh::start();
     story::replay(&mesh);
     mesh.wait_until_equal();
-    let old = |of: &[&str]| departures(&mesh, "plane_delays@v1", of).0;
-    let parts = REGIONS.map(|region| old(&[region]));
-    let all = old(&REGIONS);
-    assert_eq!(parts.iter().sum::<i64>(), all);
-    assert!(parts.iter().all(|part| *part > 0), "{parts:?}");
-
-    // Another fold of the same values.
-    let changed = "entity: plane\n    version: 2\n    where: dep_delay > -1000";
-    let catalog = mesh.catalog_with("entity: plane", changed);
-    let mut sum = 0;
-    for (at, region) in REGIONS.into_iter().enumerate() {
-        mesh.run(&["apply", &catalog, "--region", region]);
-        let done = &REGIONS[..=at];
-        mesh.wait_until("the new version has caught up", |mesh| caught_up(mesh, done));
-        sum += parts[at];
-        let (new, complete) = departures(&mesh, "plane_delays@v2", &REGIONS);
-        assert_eq!((new, complete), (sum, at == 2), "the new one is of the regions that have it");
-        assert_eq!(departures(&mesh, "plane_delays@v1", &REGIONS), (all, true));
-        // Who names no version is not given the new one before it is everywhere.
-        assert_eq!(departures(&mesh, "plane_delays", &REGIONS), (all, true));
-    }
-    let refused = mesh.refused(&["retire", "plane_delays@v1", "--region", "sfo"]);
-    assert!(refused.contains("'sfo'"), "{refused}");
-    mesh.run(&["retire", "plane_delays@v1", "--region", "ewr"]);
-    assert_eq!(departures(&mesh, "plane_delays@v1", &REGIONS).0, all - parts[0]);
-    assert_eq!(departures(&mesh, "plane_delays", &REGIONS), (all, true));
-    mesh.wait_until_equal();
-    mesh.run(&["retire", "plane_delays@v1"]);
-    let body =
-        json!({"features": ["plane_delays@v1:departures_30d"], "entities": {"tailnum": [PLANE]}});
-    mesh.wait_until("the old version is gone", |mesh| {
-        REGIONS.iter().all(|region| {
-            mesh.post(region, "/get-online-features", &body).is_some_and(|answer| answer.0 == 404)
-        })
-    });
-    assert_eq!(departures(&mesh, "plane_delays", &REGIONS), (all, true));
-    mesh.wait_until_equal();
+    rollout::old_and_new_are_served_while_a_view_goes_from_region_to_region(&mut mesh);
 }

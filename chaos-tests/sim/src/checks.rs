@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backbone::Partition;
+use lattice::Origin;
+use lattice::delta::progress_key;
 use node::Names;
 use store::{State, Store};
 
+use crate::reference::Reference;
 use crate::world::{Frontiers, World, frontiers};
 
 /// After every step: no frontier is false, none went back.
@@ -92,14 +95,14 @@ pub fn eventually(world: &mut World) -> bool {
 /// The first few places where a store is not yet what the logs say.
 pub fn disagreement(world: &mut World) -> String {
     let mut places = Vec::new();
-    let ends = ends(world);
+    world.advance_references();
     for (name, store) in world.stores() {
         let mut known = BTreeSet::new();
         for shard in 0..store.shards() {
             for state in store.states(shard) {
                 known.insert((state.origin.clone(), state.plan, shard));
-                let end = ends.get(&(state.origin.region.to_string(), state.origin.partition));
-                if let Some(why) = behind(&state, end.copied().unwrap_or(0)) {
+                let end = world.references.get(&(state.origin.clone(), state.plan));
+                if let Some(why) = behind(&state, end.map_or(0, Reference::next)) {
                     places.push(format!(
                         "{name} shard {shard} {:?} {:?}: {why}",
                         state.origin, state.plan
@@ -129,17 +132,6 @@ fn behind(state: &State, end: u64) -> Option<String> {
     (next != end).then(|| format!("{next} of {end}"))
 }
 
-fn ends(world: &World) -> BTreeMap<(String, u32), u64> {
-    let mut ends = BTreeMap::new();
-    for site in &world.sites {
-        for partition in 0..site.partitions() {
-            let end = site.log.bounds(&Partition::new("clicks", partition));
-            ends.insert((site.region.to_string(), partition), end.map_or(0, |b| b.committed_end));
-        }
-    }
-    ends
-}
-
 /// In the end: every region equals the reference, digests agree, each broken event is one dead
 /// letter.
 pub fn finally(world: &mut World) -> Result<(), String> {
@@ -151,17 +143,19 @@ pub fn finally(world: &mut World) -> Result<(), String> {
     for site in &world.sites {
         for partition in 0..site.partitions() {
             let to = Partition::new(Names::default().dead_letters("clicks"), partition);
-            let letters: BTreeSet<u64> = site
+            let letters: BTreeSet<Vec<u8>> = site
                 .log
                 .history(&to)
                 .iter()
-                .filter_map(|s| s.record.key.as_ref()?.last_chunk().map(|b| u64::from_be_bytes(*b)))
+                .filter_map(|stored| Some(stored.record.key.as_ref()?.to_vec()))
                 .collect();
-            let mut of_origin = world.references.iter().filter(|((origin, _), _)| {
+            let of_partition = world.references.iter().filter(|((origin, _), _)| {
                 origin.region == site.region && origin.partition == partition
             });
-            let broken = of_origin.next().map(|(_, r)| r.rejected.iter().copied().collect());
-            if broken.as_ref() != Some(&letters) {
+            let broken: BTreeSet<Vec<u8>> = of_partition
+                .flat_map(|((origin, _), r)| r.rejected.iter().map(move |at| letter(origin, *at)))
+                .collect();
+            if broken != letters {
                 return Err(format!(
                     "seed {seed}: {}: dead letters {letters:?}, not {broken:?}",
                     site.region
@@ -170,6 +164,11 @@ pub fn finally(world: &mut World) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The key of a dead letter.
+fn letter(origin: &Origin, offset: u64) -> Vec<u8> {
+    [&progress_key(origin)[..], &offset.to_be_bytes()].concat()
 }
 
 fn equals_reference(world: &World, store: &Store) -> Result<(), String> {

@@ -56,6 +56,12 @@ impl Reference {
         }
     }
 
+    /// The next offset to fold.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.fold.next()
+    }
+
     /// Folds what has come since the last call.
     pub fn advance(&mut self, events: &[Stored]) {
         for stored in

@@ -162,13 +162,26 @@ impl World {
         self.make_references();
     }
 
+    /// Deletes a site's source topic and makes it again, as an operator of its log may; events come
+    /// again. What was appended before is in no log any more, and stays in every store.
+    pub fn remake(&mut self, site: usize) {
+        self.advance_references();
+        self.sites[site].log.remake("clicks");
+        self.make_references();
+        self.producing.store(true, Ordering::Relaxed);
+        self.produce(site);
+    }
+
     /// Folds the references up to the ends of the logs.
     pub fn advance_references(&mut self) {
         for site in &self.sites {
-            for partition in 0..site.partitions() {
+            let Some(topic) = site.log.topic("clicks") else { continue };
+            for partition in 0..topic.partitions {
                 let events = site.log.history(&Partition::new("clicks", partition));
                 let of_origin = self.references.iter_mut().filter(|((origin, _), _)| {
-                    origin.region == site.region && origin.partition == partition
+                    origin.region == site.region
+                        && origin.topic.0 == topic.id
+                        && origin.partition == partition
                 });
                 of_origin.for_each(|(_, reference)| reference.advance(&events));
             }

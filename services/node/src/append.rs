@@ -64,16 +64,26 @@ pub async fn append(
     Ok(AppendResponse { accepted, positions })
 }
 
-async fn topic(shared: &Shared, name: &Arc<str>) -> Result<Option<TopicInfo>, LogError> {
+/// A source's topic as it is, or was a second ago.
+pub(crate) async fn topic(shared: &Shared, name: &Arc<str>) -> Result<Option<TopicInfo>, LogError> {
     let now_us = shared.env.monotonic_us();
-    if let Some((at_us, info)) = shared.pushed.lock().get(name)
+    if let Some((at_us, info)) = shared.looked_up.lock().get(name)
         && now_us.saturating_sub(*at_us) < LOOK_UP_EVERY_US
     {
         return Ok(Some(*info));
     }
+    look_up(shared, name).await
+}
+
+/// A source's topic as it is now.
+pub(crate) async fn look_up(
+    shared: &Shared,
+    name: &Arc<str>,
+) -> Result<Option<TopicInfo>, LogError> {
+    let now_us = shared.env.monotonic_us();
     let info = shared.log.topic(name).await?;
     if let Some(info) = info {
-        shared.pushed.lock().insert(name.clone(), (now_us, info));
+        shared.looked_up.lock().insert(name.clone(), (now_us, info));
     }
     Ok(info)
 }

@@ -1,6 +1,7 @@
 //! Folding the partitions of this region's sources: who tries, and what becomes of each try.
 
 mod commit;
+mod frozen;
 mod handover;
 mod session;
 
@@ -36,6 +37,10 @@ enum End {
     Log(#[from] LogError),
     #[error("waiting for catalog generation {needed}; this node has {known}")]
     CatalogBehind { needed: u64, known: u64 },
+    #[error(
+        "{0} was deleted and made again: it is folded from its start, beside what the old one gave"
+    )]
+    Remade(Arc<str>),
     #[error("shard {shard} of {origin:?} does not add up")]
     Unproven { shard: u32, origin: lattice::Origin },
 }

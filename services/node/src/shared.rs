@@ -54,8 +54,8 @@ pub struct Shared {
     pub marks: Mutex<BTreeMap<(Origin, u32), u64>>,
     /// Partitions that this node folds, or tries to.
     pub claims: Mutex<Claims>,
-    /// Topics that pushes go to, and when they were last looked up, by the environment's clock, us.
-    pub pushed: Mutex<BTreeMap<Arc<str>, (u64, TopicInfo)>>,
+    /// Sources' topics, and when they were last looked up, by the environment's clock, us.
+    pub looked_up: Mutex<BTreeMap<Arc<str>, (u64, TopicInfo)>>,
     /// Whether this node is about to end.
     pub draining: watch::Sender<bool>,
     /// Whether this node gives its partitions up.
@@ -84,7 +84,7 @@ impl Shared {
             repairs: Mutex::default(),
             marks: Mutex::default(),
             claims: Mutex::default(),
-            pushed: Mutex::default(),
+            looked_up: Mutex::default(),
             draining: watch::Sender::new(false),
             leaving: watch::Sender::new(false),
             store: OnceLock::new(),

@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use api::node::v1::{Health, Position};
 use api::v1::{ClaimStatus, FoldCounts, MirrorStatus, OriginInfo, OriginStatus, StatusResponse};
-use backbone::Partition;
+use backbone::{LogError, Partition};
 use catalog::{Catalog, Plan, Source};
-use lattice::{Digest, Origin, PlanHash, Region};
+use futures::future::try_join_all;
+use lattice::{Digest, Origin, PlanHash, Region, TopicId};
 use store::{State, Store};
 
+use crate::append;
 use crate::claims::Claim;
 use crate::core::Core;
 use crate::mirrors::Mirrors;
 use crate::origins::{self, Standing};
 use crate::shared::Shared;
+
+/// How long the log may take to say where its partitions end, ms: what a node knows is most wanted
+/// while its log is away.
+const ENDS_MS: u64 = 2_000;
 
 /// Why the node is not ready; `None`: it is.
 #[must_use]
@@ -217,6 +223,10 @@ pub async fn status(core: &Core) -> StatusResponse {
     };
     let Some(store) = shared.store() else { return response };
     response.shards = store.shards();
+    let ends = log_ends(shared).await.unwrap_or_else(|error| {
+        response.warnings.push(format!("where the log ends is not known: {error}"));
+        BTreeMap::new()
+    });
     let states = all_states(store);
     let mut total = Digest::default();
     for ((origin, plan), summary) in &states {
@@ -228,7 +238,7 @@ pub async fn status(core: &Core) -> StatusResponse {
             continue;
         }
         let mut row = origin_status(shared, store, origin, plan.as_ref(), summary);
-        row.log_end = log_end(shared, origin, plan.as_ref()).await;
+        row.log_end = ends.get(origin).copied();
         if summary.next < furthest(&states, origin) && row.state != Standing::Partial.name() {
             row.state = Standing::CatchingUp.name().into();
         }
@@ -277,12 +287,25 @@ fn origin_status(
     }
 }
 
-async fn log_end(shared: &Shared, origin: &Origin, plan: Option<&Arc<Plan>>) -> Option<u64> {
-    if origin.region != shared.identity.region {
-        return None;
-    }
-    let partition = Partition::new(plan?.source.topic.clone(), origin.partition);
-    Some(shared.log.bounds(&partition).await.ok()?.committed_end)
+/// Where the partitions of this region's sources end, if the log says so in time. Of a topic that was
+/// deleted and made again, those of the new one: an origin of the old one has no end.
+async fn log_ends(shared: &Shared) -> Result<BTreeMap<Origin, u64>, LogError> {
+    let sources = shared.catalog_now().sources();
+    let ends = try_join_all(sources.iter().map(|source| ends_of(shared, &source.topic)));
+    let late = |_| LogError::Transient(format!("no answer within {ENDS_MS} ms"));
+    let ends = clock::timeout(&shared.env, ENDS_MS, ends).await.map_err(late)??;
+    Ok(ends.into_iter().flatten().collect())
+}
+
+async fn ends_of(shared: &Shared, topic: &Arc<str>) -> Result<Vec<(Origin, u64)>, LogError> {
+    let Some(info) = append::topic(shared, topic).await? else { return Ok(Vec::new()) };
+    let region = &shared.identity.region;
+    let ends = (0..info.partitions).map(|index| async move {
+        let end = shared.log.bounds(&Partition::new(topic.clone(), index)).await?;
+        let origin = Origin { region: region.clone(), topic: TopicId(info.id), partition: index };
+        Ok((origin, end.committed_end))
+    });
+    try_join_all(ends).await
 }
 
 fn counts(shared: &Shared) -> std::collections::HashMap<String, FoldCounts> {

@@ -10,8 +10,8 @@ use lattice::delta::{pane_key, progress_key, run_record};
 use lattice::{Digest, PlanProgress, Progress};
 use store::StagedPlan;
 
-use super::End;
 use super::session::Session;
+use super::{End, frozen};
 
 /// The header of a dead letter that says which rule it broke.
 pub(crate) const RULE: &str = "rule";
@@ -48,6 +48,13 @@ pub(super) async fn write(
                 Record { key: Some(key.clone()), value: value.clone(), headers: Vec::new() };
             (partition.clone(), record)
         }));
+    }
+    if heartbeat {
+        for shard in 0..session.store.shards() {
+            let to = Partition::new(session.deltas.clone(), shard);
+            let frozen = frozen::heartbeat(session, shard).into_iter();
+            records.extend(frozen.map(|record| (to.clone(), record)));
+        }
     }
     let letters = drafts.iter().flat_map(|draft| &draft.rejected);
     records.extend(letters.map(|rejected| dead_letter(session, rejected)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backbone::{Batch, LogError, Partition, Record, Stored, Tail, Writer};
+use backbone::{Batch, LogError, Partition, Record, Stored, Tail, TopicInfo, Writer};
 use catalog::{Plan, Source};
 use fold::{Arrival, Fold, Outcome, Panes, PlanStart};
 use futures::future::select_all;
@@ -14,6 +14,7 @@ use store::{Proven, Store};
 
 use super::handover::{self, Available};
 use super::{End, commit};
+use crate::append;
 use crate::applier::delta_topic;
 use crate::shared::Shared;
 
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub(super) source: Arc<Source>,
     pub(super) partition: Partition,
     pub(super) origin: Origin,
+    /// Of the topic, when it was claimed.
+    pub(super) partitions: u32,
     pub(super) deltas: Arc<str>,
     pub(super) writer: Box<dyn Writer>,
     pub(super) cohorts: Vec<Cohort>,
@@ -85,8 +88,9 @@ impl Session {
         let claim = format!("{}-{}-{}-{index}", identity.mesh, identity.region, source.name);
         let mut writer = shared.log.claim(&claim).await?;
         let deltas = delta_topic(shared, &identity.region, &source.name);
-        let info = shared.log.topic(topic).await?;
-        let id = info.ok_or_else(|| LogError::NoSuchPartition(partition.clone()))?.id;
+        let info = append::look_up(shared, topic).await?;
+        let TopicInfo { id, partitions } =
+            info.ok_or_else(|| LogError::NoSuchPartition(partition.clone()))?;
         let origin =
             Origin { region: identity.region.clone(), topic: TopicId(id), partition: *index };
         read_all(shared, store.shards(), &origin, &deltas, &mut *writer).await?;
@@ -96,6 +100,7 @@ impl Session {
             source: source.clone(),
             partition: partition.clone(),
             origin,
+            partitions,
             deltas,
             writer,
             cohorts: Vec::new(),
@@ -251,6 +256,10 @@ impl Session {
 
     /// Everything appended before the end was asked for is folded if `next` has reached the end.
     async fn note_completeness(&mut self, now_ms: i64) -> Result<(), End> {
+        let topic = append::topic(&self.shared, &self.partition.topic).await?;
+        if topic.is_some_and(|topic| topic.id != self.origin.topic.0) {
+            return Err(End::Remade(self.partition.topic.clone()));
+        }
         self.end = self.shared.log.bounds(&self.partition).await?.committed_end;
         let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
         let Some(ahead) = ahead else { return Ok(()) };

@@ -1,0 +1,61 @@
+//! One mesh over three brokers and MirrorMaker 2, four source partitions and two nodes in each
+//! region, and what may happen to it, one after the other. After each fault all nodes hold the same;
+//! at the end of each half SQL says the same, and each broken event is one dead letter.
+//! `FAULT_SEED=7` chooses other victims, moments and streams.
+
+use cluster::feed::Feed;
+use cluster::kafka::{DELTAS, LETTERS, SOURCE, faults};
+use cluster::reading::{compare_all, compare_last};
+use cluster::{Mesh, OnKafka, rollout};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+#[test]
+fn no_fault_of_nodes_topics_or_mirrors_changes_a_value() {
+    let seed = std::env::var("FAULT_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(2_013);
+    println!("fault seed {seed}");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut mesh = Mesh::start_on_kafka(OnKafka { partitions: 4, nodes: 2, own_mirror: false });
+    let (mesh, rng, feed) = (&mut mesh, &mut rng, &mut Feed::new(seed, 8));
+    feed.send(mesh).finish();
+    mesh.wait_until_equal();
+
+    faults::zombie(mesh, feed, rng);
+    mesh.wait_until_equal();
+    faults::mirror_asleep(mesh, feed, rng);
+    mesh.wait_until_equal();
+    faults::mirror_rewound(mesh, feed, rng);
+    mesh.wait_until_equal();
+    faults::compaction(mesh, feed, rng);
+    mesh.wait_until_equal();
+    faults::growth(mesh, feed, rng);
+    mesh.wait_until_equal();
+    faults::restart_without_broker(mesh, rng);
+    mesh.wait_until_equal();
+    faults::from_nothing(mesh, rng);
+    check(mesh, feed);
+
+    rollout::old_and_new_are_served_while_a_view_goes_from_region_to_region(mesh);
+    // Last: a version that comes later cannot know what the deleted topic held.
+    faults::remade(mesh, feed, rng);
+    check(mesh, feed);
+    kafkas_own_consumer_reads_all_topics(mesh, feed);
+}
+
+fn check(mesh: &mut Mesh, feed: &Feed) {
+    mesh.wait_until_equal();
+    let oracle = feed.oracle();
+    let compared = compare_all(mesh, &oracle) + compare_last(mesh, &oracle);
+    feed.check_dead_letters(mesh);
+    println!("{compared} values compared");
+}
+
+/// Events and dead letters as they were sent, and deltas without the aborted ones.
+fn kafkas_own_consumer_reads_all_topics(mesh: &Mesh, feed: &Feed) {
+    let event = &mesh.consume("ewr", SOURCE, 1)[0];
+    let event: serde_json::Value = serde_json::from_str(event).expect("an event as it was sent");
+    assert_eq!(event["origin"], "EWR", "{event}");
+    assert_eq!(mesh.consume("ewr", LETTERS, 100_000).len(), feed.broken("ewr"));
+    assert_eq!(mesh.consume("ewr", DELTAS, 10).len(), 10);
+    assert_eq!(mesh.consume("ewr", &format!("jfk.{DELTAS}"), 10).len(), 10);
+}

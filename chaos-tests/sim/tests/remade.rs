@@ -1,0 +1,51 @@
+//! A source's topic that is deleted and made again: the new one is another origin, and the old one
+//! is still part of every answer, proven and fresh.
+
+use lattice::TopicId;
+use sim::{World, checks};
+
+const BEFORE_MS: u64 = 3_000;
+const AFTER_MS: u64 = 10_000;
+
+#[test]
+fn what_a_deleted_topic_gave_is_kept_and_stays_fresh() {
+    for seed in 0..5 {
+        let mut world = World::new(seed).expect("a world");
+        (0..3).for_each(|site| world.start(site, 1));
+        run_for(&mut world, BEFORE_MS);
+        world.calm();
+        sim::settle(&mut world).expect("every region equals the reference");
+        let old = topic(&world);
+        world.remake(0);
+        let remade_ms = world.sim.env().now_ms();
+        assert_ne!(topic(&world), old);
+        run_for(&mut world, AFTER_MS);
+        world.calm();
+        sim::settle(&mut world).expect("every region equals the reference, of old and new");
+        for (name, store) in world.stores() {
+            let states = (0..store.shards()).flat_map(|shard| store.states(shard));
+            let frozen: Vec<_> = states.filter(|state| state.origin.topic == old).collect();
+            assert!(!frozen.is_empty(), "seed {seed}: {name} has lost the old topic's panes");
+            for state in frozen {
+                let proven = state.proven.expect("proven");
+                let ms = proven.complete_to_ms - remade_ms;
+                assert!(ms > 0, "seed {seed}: {name}: {:?} is {ms} ms old", state.origin);
+            }
+        }
+        let new = topic(&world);
+        let events = world.references.iter().filter(|((origin, _), _)| origin.topic == new);
+        assert!(events.map(|(_, reference)| reference.next()).sum::<u64>() > 0, "seed {seed}");
+    }
+}
+
+fn topic(world: &World) -> TopicId {
+    TopicId(world.sites[0].log.topic("clicks").expect("a topic").id)
+}
+
+fn run_for(world: &mut World, ms: u64) {
+    let end_ms = world.sim.elapsed_ms() + ms;
+    while world.sim.elapsed_ms() < end_ms {
+        assert!(world.sim.step(), "nothing left to run");
+        checks::anytime(world).expect("no frontier is false");
+    }
+}
