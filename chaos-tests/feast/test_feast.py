@@ -5,82 +5,25 @@ what it expects does not depend on what the mesh has seen before.
 """
 
 import json
-import os
-import tempfile
 import time
 import unittest
 import urllib.error
-import urllib.request
-import uuid
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
-import pandas as pd
-from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
+from common import PATIENCE_S, Repo, flights, post, unique
 from feast import errors
-from feast.types import Float64, Int64, String
-
-GATEWAY = os.environ["MERIDIAN_HTTP"].rstrip("/")
-if "://" not in GATEWAY:
-    GATEWAY = f"http://{GATEWAY}"
-# From event to readable takes a tenth of a second; a busy machine may need more.
-PATIENCE_S = 15
-
-CONFIG = f"""
-project: nyc
-registry: registry.db
-provider: local
-online_store: {{type: remote, path: "{GATEWAY}"}}
-entity_key_serialization_version: 3
-"""
-
-
-def unique(prefix):
-    return f"{prefix}{uuid.uuid4().hex[:12]}"
-
-
-def flights(plane, delays, event_time):
-    """One flight per delay, a minute apart."""
-    rows = len(delays)
-    return {
-        "tailnum": [plane] * rows,
-        "event_id": [unique("feast-") for _ in delays],
-        "carrier": ["ZZ"] * rows,
-        "origin": ["JFK"] * rows,
-        "dest": ["LAX"] * (rows - 1) + ["BOS"],
-        "distance": [1000.0] * rows,
-        "dep_delay": delays,
-        event_time: [now() - timedelta(minutes=rows - i) for i in range(rows)],
-    }
-
-
-def now():
-    return datetime.now(timezone.utc)
-
-
-def post(path, body):
-    request = urllib.request.Request(GATEWAY + path, json.dumps(body, default=str).encode())
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return response.headers, response.read()
 
 
 class Feast(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.repo = tempfile.TemporaryDirectory()
-        (Path(cls.repo.name) / "feature_store.yaml").write_text(CONFIG)
-        cls.store = FeatureStore(repo_path=cls.repo.name)
+        cls.repo = Repo()
 
     @classmethod
     def tearDownClass(cls):
-        cls.repo.cleanup()
+        cls.repo.close()
 
     def read(self, features, **entities):
-        rows = self.store.get_online_features(
-            features=features,
-            entity_rows=[dict(zip(entities, row)) for row in zip(*entities.values())],
-        )
-        return rows.to_dict()
+        return self.repo.read(features, **entities)
 
     def read_until(self, done, features, **entities):
         """A Feast client cannot present a token, so it looks until it sees."""
@@ -122,21 +65,9 @@ class Feast(unittest.TestCase):
         self.assertIsInstance(answer["departures_24h"][0], int)
 
     def test_store_push_feeds_the_source(self):
-        files = FileSource(path=f"{self.repo.name}/none.parquet", timestamp_field="event_timestamp",
-                           created_timestamp_column="created")
-        source = PushSource(name="departures", batch_source=files)
-        plane = Entity(name="plane", join_keys=["tailnum"], value_type=ValueType.STRING)
-        text = ["event_id", "carrier", "origin", "dest"]
-        schema = [Field(name=name, dtype=String) for name in ["tailnum", *text]]
-        schema += [Field(name="distance", dtype=Float64), Field(name="dep_delay", dtype=Int64)]
-        view = FeatureView(name="departures", entities=[plane], schema=schema, source=source)
-        columns = pd.DataFrame(flights("none", [0], "event_timestamp")).assign(created=now())
-        columns.to_parquet(f"{self.repo.name}/none.parquet")
-        self.store.apply([plane, source, view])
-
+        self.repo.apply_push_source()
         tailnum = unique("N")
-        df = pd.DataFrame(flights(tailnum, [5, 15], "event_timestamp")).assign(created=now())
-        self.store.push("departures", df)
+        self.repo.push(tailnum, [5, 15])
         answer = self.read_until(
             lambda answer: answer["departures_24h"] == [2],
             ["plane_delays:departures_24h", "plane_delays:miles_24h"],
@@ -146,7 +77,7 @@ class Feast(unittest.TestCase):
         self.assertEqual(answer["miles_24h"], [2000.0])
 
     def test_full_names_and_composite_keys(self):
-        answer = self.store.get_online_features(
+        answer = self.repo.store.get_online_features(
             features=["route_delays:departures_24h"],
             entity_rows=[{"origin": "JFK", "dest": "nowhere"}],
             full_feature_names=True,

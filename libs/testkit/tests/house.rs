@@ -20,6 +20,7 @@ const FLOORS: [&[&str]; 4] = [
         "fault-proxy",
         "store",
         "drill",
+        "edge",
         "api",
         "telemetry",
         "testkit",

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use edge::Limits;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use telemetry::Traces;
@@ -76,6 +77,9 @@ pub struct Config {
     /// Where the spans of traced requests go.
     #[serde(default)]
     pub traces: Traces,
+    /// What each port allows its clients.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A client's share.
@@ -147,15 +151,22 @@ fn default_in_flight() -> usize {
 }
 
 impl Config {
-    /// Reads YAML.
+    /// Reads YAML and checks it.
     ///
     /// # Errors
     /// [`GatewayError::Config`], naming the place.
     pub fn from_yaml(text: &str) -> Result<Self, GatewayError> {
-        let config: Self = serde_saphyr::from_str(text)
-            .map_err(|error| GatewayError::Config(error.to_string()))?;
+        let config = Self::parse(text)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Reads YAML. What it says may still be overridden, so whoever runs it checks it.
+    ///
+    /// # Errors
+    /// [`GatewayError::Config`], naming the place.
+    pub fn parse(text: &str) -> Result<Self, GatewayError> {
+        serde_saphyr::from_str(text).map_err(|error| GatewayError::Config(error.to_string()))
     }
 
     /// Checks what types cannot say.
@@ -169,7 +180,7 @@ impl Config {
         if let (Some((key, address)), false) = (remote, self.allow_remote) {
             return bad(format!(
                 "{key}: {address} is not a loopback address, and there is no TLS yet; \
-                 set allow_remote: true if the network is trusted"
+                 set allow_remote: true, or run with --allow-remote, if the network is trusted"
             ));
         }
         if self.nodes.is_empty() {
@@ -199,7 +210,7 @@ impl Config {
         if self.hedge_percent > 100 || self.retry_percent > 100 {
             return bad("hedge_percent and retry_percent are at most 100".into());
         }
-        Ok(())
+        self.limits.check().map_err(GatewayError::Config)
     }
 }
 
@@ -239,6 +250,8 @@ mod tests {
             ("{region", "{prefer: {sfo: 2}, region", "'sfo'"),
             ("{region", "{quota: {per_s: 0, burst: 1}, region", "per_s"),
             ("{region", "{hedge_percent: 101, region", "hedge_percent"),
+            ("{region", "{limits: {idle_ms: 0}, region", "limits: idle_ms"),
+            ("{region", "{limits: {max_conections: 9}, region", "max_conections"),
         ] {
             let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use api::node::v1 as node;
 use api::v1;
-use bytes::Bytes;
 use catalog::ColumnSource;
 use clock::{Env, timeout};
 use futures::FutureExt;
 use routing::Need;
 use tokio::sync::watch;
-use tonic::{Code, Response, Status};
+use tonic::{Response, Status};
 use tracing::Instrument;
 
 use crate::cache::Answers;
@@ -21,6 +20,7 @@ use crate::gate::Gate;
 use crate::hop;
 use crate::keys::Rows;
 use crate::metrics::Instruments;
+use crate::pushing::{self, Push, Pusher};
 use crate::question::{Question, check, names_to_plans};
 use crate::reading::Reader;
 use crate::refusal::Refusal;
@@ -28,7 +28,6 @@ use crate::regions::Regions;
 use crate::request::{FeatureRequest, loose};
 use crate::resolutions::{Names, Resolutions};
 use crate::rules::Rules;
-use crate::token;
 
 /// The gateway behind its protocols.
 pub(crate) struct Door {
@@ -41,6 +40,7 @@ pub(crate) struct Door {
     pub(crate) gate: Arc<Gate>,
     pub(crate) answers: Answers,
     pub(crate) reader: Reader,
+    pub(crate) pusher: Pusher,
     /// Whether this gateway is about to end.
     pub(crate) draining: watch::Sender<bool>,
 }
@@ -103,38 +103,27 @@ impl Door {
         asked.instrument(span).await
     }
 
-    /// Appends events to a source in the own region. Never tried elsewhere: a retry through another
-    /// region could count twice.
+    /// The path of a push, top to bottom.
     pub(crate) async fn push(
         &self,
         caller: &Caller,
-        source: String,
-        events: Vec<Bytes>,
+        push: Push,
     ) -> Result<v1::PushResponse, Refusal> {
         let deadline = caller.deadline(&*self.env, self.config.push_ms);
         let _permit = self.gate.enter(caller, deadline).await?;
-        let request = node::AppendRequest { source: source.clone(), events };
-        let mut client = self.regions.own().client.clone();
-        let call = async move {
-            let appends = hop::first(tokio_stream::once(request));
-            let mut answers = client.append(appends).await?.into_inner();
-            let lost = || Status::unavailable("the node ended the stream");
-            answers.message().await?.map(Response::new).ok_or_else(lost)
-        };
-        match self.ask("append", deadline.left_ms(&*self.env), call).await {
-            Ok(answer) => Ok(pushed(answer)),
-            Err(status) => Err(self.not_pushed(&source, &status)),
-        }
+        self.pusher.push(push, deadline).await
     }
 
-    pub(crate) fn not_pushed(&self, source: &str, status: &Status) -> Refusal {
-        match status.code() {
-            Code::NotFound => Refusal::NoSuchSource(source.to_owned()),
-            _ => Refusal::NotPushed {
-                region: self.config.region.to_string(),
-                cause: status.message().to_owned(),
-            },
-        }
+    /// What another gateway pushes here, because its own region is down: to the own node, once.
+    pub(crate) async fn append(
+        &self,
+        caller: &Caller,
+        append: node::AppendRequest,
+    ) -> Result<node::AppendResponse, Status> {
+        let deadline = caller.deadline(&*self.env, self.config.push_ms);
+        let _permit = self.gate.enter(caller, deadline).await?;
+        let (own, ms) = (self.regions.own(), deadline.left_ms(&*self.env));
+        pushing::append(&self.env, own, ms, || hop::next(caller, append)).await
     }
 
     /// The panes behind the value of one feature of one entity.
@@ -234,8 +223,4 @@ impl Door {
             waiting: fill.waiting,
         }
     }
-}
-
-pub(crate) fn pushed(answer: node::AppendResponse) -> v1::PushResponse {
-    v1::PushResponse { accepted: answer.accepted, token: token::encode(answer.positions) }
 }

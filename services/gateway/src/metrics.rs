@@ -25,6 +25,8 @@ pub(crate) struct Instruments {
     seconds: Family<Call, Latency>,
     failovers: Family<Left, Counter>,
     retries: Counter,
+    push_retries: Counter,
+    reroutes: Family<To, Counter>,
     hedges: Counter,
     sheds: Family<Shed, Counter>,
     breakers: Family<Transition, Counter>,
@@ -86,6 +88,10 @@ impl Instruments {
         let failovers = "Tries of a read that another region had to answer, by region left";
         add(registry, "failovers", failovers, &all.failovers);
         add(registry, "retries", "Reads that were asked again", &all.retries);
+        let repeated = "Pushes that were repeated in the own region";
+        add(registry, "push_retries", repeated, &all.push_retries);
+        let reroutes = "Pushes that another region took, by that region";
+        add(registry, "reroutes", reroutes, &all.reroutes);
         add(registry, "hedges", "Reads that were asked of two at once", &all.hedges);
         add(registry, "sheds", "Requests sent away, by reason", &all.sheds);
         let breakers = "Changes of breakers, by region and new state";
@@ -117,6 +123,16 @@ impl Instruments {
     /// A read was asked again.
     pub(crate) fn retry(&self) {
         self.retries.inc();
+    }
+
+    /// A push was repeated in the own region.
+    pub(crate) fn push_retry(&self) {
+        self.push_retries.inc();
+    }
+
+    /// Another region took a push.
+    pub(crate) fn reroute(&self, to: &Arc<str>) {
+        self.reroutes.get_or_create(&To { to: to.clone() }).inc();
     }
 
     /// A read was asked of a second region.
@@ -180,7 +196,7 @@ impl EncodeLabelValue for Ending {
 
 /// Routes are few, and a label is not made anew for every request.
 fn known(route: &str) -> &'static str {
-    let routes = ["local", "cache", "failover", "hedged", "stale"];
+    let routes = ["local", "cache", "failover", "hedged", "stale", "reroute"];
     routes.into_iter().find(|known| *known == route).unwrap_or_default()
 }
 

@@ -13,6 +13,10 @@ pub(crate) enum Refusal {
     Malformed(String),
     #[error("the request is not what this call takes: {0}")]
     Shape(String),
+    #[error("{0}")]
+    TooSlow(String),
+    #[error("{0}")]
+    Full(String),
     #[error("the body is larger than {limit_bytes} bytes; send fewer rows at a time")]
     TooLarge { limit_bytes: usize },
     #[error(
@@ -58,6 +62,11 @@ pub(crate) enum Refusal {
          repeated ids count once"
     )]
     NotPushed { region: String, cause: String },
+    #[error(
+        "no region took the push ({0}); push again with the same event ids: what one of them may \
+         have taken counts once if it is the one that takes it then"
+    )]
+    PushedNowhere(String),
     #[error("no region answered in time: {0}")]
     TimedOut(String),
     #[error("this gateway works on {0} requests already; try again")]
@@ -71,6 +80,7 @@ pub(crate) enum Refusal {
 pub(crate) enum Fault {
     NotFound,
     Malformed,
+    Slow,
     Invalid,
     TooLarge,
     BadMethod,
@@ -92,12 +102,16 @@ impl Refusal {
             | Self::NoSuchSource(_)
             | Self::NoSuchPath(_) => Fault::NotFound,
             Self::Malformed(_) => Fault::Malformed,
+            Self::TooSlow(_) => Fault::Slow,
             Self::TooLarge { .. } => Fault::TooLarge,
             Self::BadMethod { .. } => Fault::BadMethod,
             Self::TokensNotReached | Self::TooOld { .. } => Fault::Conflict,
-            Self::NoCatalog | Self::Unavailable(_) | Self::NotPushed { .. } => Fault::Unavailable,
+            Self::NoCatalog
+            | Self::Unavailable(_)
+            | Self::NotPushed { .. }
+            | Self::PushedNowhere(_) => Fault::Unavailable,
             Self::TimedOut(_) => Fault::TimedOut,
-            Self::Busy(_) => Fault::Busy,
+            Self::Busy(_) | Self::Full(_) => Fault::Busy,
             Self::OverQuota { .. } => Fault::OverQuota,
             _ => Fault::Invalid,
         }
@@ -133,7 +147,7 @@ impl From<Refusal> for tonic::Status {
             Fault::NotFound => Self::not_found(message),
             Fault::Malformed | Fault::Invalid | Fault::BadMethod => Self::invalid_argument(message),
             Fault::TooLarge | Fault::Busy | Fault::OverQuota => Self::resource_exhausted(message),
-            Fault::TimedOut => Self::deadline_exceeded(message),
+            Fault::TimedOut | Fault::Slow => Self::deadline_exceeded(message),
             Fault::Conflict => Self::failed_precondition(message),
             Fault::Unavailable => Self::unavailable(message),
         }

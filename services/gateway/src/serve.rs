@@ -1,4 +1,4 @@
-//! The gateway's edges: three listeners over one door.
+//! The gateway's edges: three ports over one door.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,24 +7,27 @@ use std::time::Duration;
 use api::node::v1::node_server::NodeServer;
 use api::v1::mesh_server::MeshServer;
 use axum::Router;
-use axum::serve::ListenerExt;
+use axum::http::request::Parts;
 use clock::{Env, timeout};
+use edge::{Port, Speaks};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use routing::{Departure, Drain, DrainSettings};
 use telemetry::{Begins, Metrics};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::{LayerExt, Routes};
+use tower::util::MapResponseLayer;
 
 use crate::cache::Answers;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::door::Door;
 use crate::gate::Gate;
-use crate::grpc::{MeshService, Relay};
+use crate::grpc::{MeshService, Relay, blame_caller};
 use crate::http;
 use crate::metrics::{Instruments, Watched};
+use crate::pushing::Pusher;
 use crate::reading::Reader;
 use crate::regions::Regions;
 use crate::resolutions::Resolutions;
@@ -52,12 +55,9 @@ pub enum GatewayError {
         /// What the system said.
         cause: std::io::Error,
     },
-    /// HTTP ended with an error.
-    #[error("serving HTTP ended: {0}")]
-    Http(#[from] std::io::Error),
-    /// gRPC ended with an error.
-    #[error("serving gRPC ended: {0}")]
-    Grpc(#[from] tonic::transport::Error),
+    /// A port's address is not known.
+    #[error("a port that is bound has no address: {0}")]
+    Address(#[from] std::io::Error),
     /// The reflection service could not be built.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -78,7 +78,7 @@ pub struct Addresses {
 pub struct Gateway {
     door: Arc<Door>,
     metrics: Metrics,
-    listeners: [TcpListener; 3],
+    ports: [Port; 3],
     addresses: Addresses,
 }
 
@@ -91,14 +91,23 @@ impl Gateway {
     /// The configuration, or a port in use.
     pub async fn bind(config: Config, env: Arc<dyn Env>) -> Result<Self, GatewayError> {
         config.check()?;
-        let listeners =
-            [bind(config.http).await?, bind(config.grpc).await?, bind(config.metrics).await?];
+        let port = async |name, address, speaks| {
+            let listener = bind(address).await?;
+            let port = Port::new((name, listener), speaks, config.limits, env.clone());
+            Ok::<_, GatewayError>(port)
+        };
+        let ports = [
+            port("http", config.http, Speaks::Http).await?,
+            port("grpc", config.grpc, Speaks::Grpc).await?.traced(span),
+            port("metrics", config.metrics, Speaks::Http).await?,
+        ];
         let addresses = Addresses {
-            http: listeners[0].local_addr()?,
-            grpc: listeners[1].local_addr()?,
-            metrics: listeners[2].local_addr()?,
+            http: ports[0].local_addr()?,
+            grpc: ports[1].local_addr()?,
+            metrics: ports[2].local_addr()?,
         };
         let mut metrics = Metrics::default();
+        edge::observe(metrics.registry(), &ports);
         let catalog = Arc::new(CatalogCache::default());
         let instruments = Arc::new(Instruments::new(metrics.registry()));
         let regions = Arc::new(Regions::start(&config, &env, &catalog, &instruments)?);
@@ -112,6 +121,12 @@ impl Gateway {
             ),
             reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
             resolutions: Resolutions::default(),
+            pusher: Pusher::new(
+                &config,
+                env.clone(),
+                (regions.clone(), catalog.clone()),
+                instruments.clone(),
+            ),
             draining: watch::Sender::new(false),
             regions,
             instruments,
@@ -120,7 +135,7 @@ impl Gateway {
             config,
         });
         metrics.registry().register_collector(Box::new(Watched::new(&door)));
-        Ok(Self { door, metrics, listeners, addresses })
+        Ok(Self { door, metrics, ports, addresses })
     }
 
     /// Where it listens; ports that were 0 are known here.
@@ -132,7 +147,7 @@ impl Gateway {
     /// Serves until `shutdown` completes, and then for as long as others need to go elsewhere.
     ///
     /// # Errors
-    /// A listener failed.
+    /// The reflection service could not be built.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -146,25 +161,27 @@ impl Gateway {
             tracing::info!(?departure, "drained");
         };
         let stop: Stop = drained.boxed().shared();
-        let [http, grpc, metrics] = self.listeners;
+        let [http, grpc, metrics] = self.ports;
+        let calls = grpc_router(self.door.clone())?;
         let requests = async {
             let catalog = self.door.catalog.heard();
             let _ = timeout(&self.door.env, FIRST_CATALOG_MS, catalog).await;
-            tokio::try_join!(
-                serve_http(http, http::router(self.door.clone()), stop.clone()),
-                serve_grpc(grpc, self.door.clone(), stop.clone()),
+            tokio::join!(
+                http.serve(http::router(self.door.clone()), stop.clone()),
+                grpc.serve(calls, stop.clone()),
             )
         };
-        let metrics = serve_http(metrics, self.metrics.router(), stop.clone());
-        let serving = async { tokio::try_join!(requests, metrics) };
+        let metrics = metrics.serve(self.metrics.router(), stop.clone());
+        let serving = async { tokio::join!(requests, metrics) };
         let ending = async {
             stop.clone().await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            served = serving => served.map(|_| ()),
-            () = ending => Ok(()),
+            _ = serving => {}
+            () = ending => {}
         }
+        Ok(())
     }
 }
 
@@ -201,20 +218,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
     TcpListener::bind(address).await.map_err(|cause| GatewayError::Listen { address, cause })
 }
 
-async fn serve_http(listener: TcpListener, router: Router, stop: Stop) -> Result<(), GatewayError> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's delay");
-        }
-    });
-    Ok(axum::serve(listener, router).with_graceful_shutdown(stop).await?)
-}
-
-async fn serve_grpc(
-    listener: TcpListener,
-    door: Arc<Door>,
-    stop: Stop,
-) -> Result<(), GatewayError> {
+fn grpc_router(door: Arc<Door>) -> Result<Router, GatewayError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(api::DESCRIPTORS)
@@ -227,23 +231,19 @@ async fn serve_grpc(
     let relay = NodeServer::new(Relay::new(door))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    tonic::transport::Server::builder()
-        .trace_fn(span)
-        .add_service(mesh)
-        .add_service(relay)
+    let calls = Routes::new(MapResponseLayer::new(blame_caller).named_layer(mesh))
+        .add_service(MapResponseLayer::new(blame_caller).named_layer(relay))
         .add_service(v1)
-        .add_service(v1alpha)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
-        .await?;
-    Ok(())
+        .add_service(v1alpha);
+    Ok(calls.prepare().into_axum_router())
 }
 
 /// Clients come by `Mesh`; what comes by `Node` is another gateway's.
-fn span<T>(request: &axum::http::Request<T>) -> tracing::Span {
-    let path = request.uri().path();
+fn span(request: &Parts) -> tracing::Span {
+    let path = request.uri.path();
     let begins = match path.starts_with("/meridian.v1.Mesh/") {
         true => Begins::Traces,
         false => Begins::Nothing,
     };
-    telemetry::server(request.headers(), begins, || path.trim_start_matches('/').to_owned())
+    telemetry::server(&request.headers, begins, || path.trim_start_matches('/').to_owned())
 }

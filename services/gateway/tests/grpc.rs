@@ -17,6 +17,11 @@ fn value(n: i64) -> v1::Value {
     v1::Value { kind: Some(Kind::IntValue(n)) }
 }
 
+fn push_of(source: &str, events: usize) -> v1::PushRequest {
+    let (source, events) = (source.into(), vec!["{}".into(); events]);
+    v1::PushRequest { source, events, ..v1::PushRequest::default() }
+}
+
 fn with_client<F: Future>(door: &Door, test: impl FnOnce(MeshClient<Channel>) -> F) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -52,14 +57,13 @@ fn pushes_are_answered_one_by_one() {
     let node = FakeNode::start("us");
     let door = open(&node, &[]);
     with_client(&door, |mut client| async move {
-        let push =
-            |n: usize| v1::PushRequest { source: "trips".into(), events: vec!["{}".into(); n] };
+        let push = |n: usize| push_of("trips", n);
         let answers = client.push(tokio_stream::iter([push(2), push(0), push(3)])).await;
         let answers: Vec<_> = answers.expect("a stream").into_inner().collect().await;
         let accepted: Vec<u64> =
             answers.iter().map(|a| a.as_ref().expect("pushed").accepted).collect();
         assert_eq!(accepted, [2, 0, 3]);
-        let wrong = v1::PushRequest { source: "x".into(), events: vec!["{}".into()] };
+        let wrong = push_of("x", 1);
         let answers = client.push(tokio_stream::iter([wrong])).await.expect("a stream");
         let refused = answers.into_inner().next().await.expect("an answer").expect_err("refused");
         assert_eq!(refused.code(), Code::NotFound);

@@ -9,6 +9,8 @@ pub(crate) mod node;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::cli::RunArgs;
 use crate::error::{CliError, Result};
 
@@ -29,6 +31,15 @@ fn telemetry(
     let format = args.log_format.into();
     let started = telemetry::start(service, region, format, traces);
     started.map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Every connection is an open file, and many systems begin with 1,024; what they allow is more.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// What it has not said yet is sent.

@@ -249,6 +249,10 @@ pub(crate) struct PushArgs {
     /// The region whose gateway takes the events; the first that can be reached if absent
     #[arg(long)]
     pub(crate) region: Option<String>,
+    /// While that region is down, let another one take them: should both have them in the end, they
+    /// count twice
+    #[arg(long)]
+    pub(crate) reroute: bool,
     /// Which mesh.
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,

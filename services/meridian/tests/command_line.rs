@@ -158,7 +158,7 @@ fn events_come_and_go_and_what_is_wrong_with_them_is_said() {
     let pushed = mesh.run(&["push", STARTER_SOURCE, "-f", &one]).succeeds();
     assert!(pushed.contains("1 events accepted") && pushed.contains("token "), "{pushed}");
     let error = mesh.run(&["push", "nothing", "-f", &one]).fails();
-    assert!(error.contains("'nothing'"), "{error}");
+    assert!(error.contains("`nothing`"), "{error}");
     let error = mesh.run(&["ingest", "nothing", &one, "--region", "us"]).fails();
     assert!(error.contains("no source 'nothing'") && error.contains(STARTER_SOURCE), "{error}");
     let error = mesh.run(&["ingest", STARTER_SOURCE, &one, "--region", "eu"]).fails();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use edge::Limits;
 use serde::{Deserialize, Serialize};
 use telemetry::Traces;
 
@@ -54,6 +55,9 @@ pub struct Config {
     /// Where the spans of traced requests go.
     #[serde(default)]
     pub traces: Traces,
+    /// What the port allows its clients.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 fn default_drain_quiet_ms() -> u64 {
@@ -65,12 +69,22 @@ fn default_drain_ms() -> u64 {
 }
 
 impl Config {
-    /// Reads YAML; errors name the place.
+    /// Reads YAML and checks it.
+    ///
+    /// # Errors
+    /// [`NodeError::Config`], naming the place.
     pub fn from_yaml(text: &str) -> Result<Self, NodeError> {
-        let config: Self =
-            serde_saphyr::from_str(text).map_err(|error| NodeError::Config(error.to_string()))?;
+        let config = Self::parse(text)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Reads YAML. What it says may still be overridden, so whoever runs it checks it.
+    ///
+    /// # Errors
+    /// [`NodeError::Config`], naming the place.
+    pub fn parse(text: &str) -> Result<Self, NodeError> {
+        serde_saphyr::from_str(text).map_err(|error| NodeError::Config(error.to_string()))
     }
 
     /// Checks what types cannot say.
@@ -96,11 +110,11 @@ impl Config {
         if !self.grpc.ip().is_loopback() && !self.allow_remote {
             return bad(format!(
                 "grpc: {} is not a loopback address, and there is no TLS yet; \
-                 set allow_remote: true if the network is trusted",
+                 set allow_remote: true, or run with --allow-remote, if the network is trusted",
                 self.grpc
             ));
         }
-        Ok(())
+        self.limits.check().map_err(NodeError::Config)
     }
 }
 

@@ -57,10 +57,17 @@ pub struct MirrorConfig {
 impl MirrorConfig {
     /// Reads YAML; errors name the place.
     pub fn from_yaml(text: &str) -> Result<Self, NodeError> {
-        let config: Self =
-            serde_saphyr::from_str(text).map_err(|error| NodeError::Config(error.to_string()))?;
+        let config = Self::parse(text)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Reads YAML. What it says may still be overridden, so whoever runs it checks it.
+    ///
+    /// # Errors
+    /// [`NodeError::Config`], naming the place.
+    pub fn parse(text: &str) -> Result<Self, NodeError> {
+        serde_saphyr::from_str(text).map_err(|error| NodeError::Config(error.to_string()))
     }
 
     fn regions(&self) -> Vec<Arc<str>> {
@@ -85,7 +92,7 @@ impl MirrorConfig {
         if let (Some((key, address)), false) = (remote, self.allow_remote) {
             return bad(format!(
                 "{key}: {address} is not a loopback address, and there is no TLS yet; \
-                 set allow_remote: true if the network is trusted"
+                 set allow_remote: true, or run with --allow-remote, if the network is trusted"
             ));
         }
         Ok(())

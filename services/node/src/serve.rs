@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use api::log::v1::log_server::LogServer;
 use api::node::v1::node_server::NodeServer;
+use axum::http::request::Parts;
 use backbone::{Log, LogError, Tailer};
 use backbone_kafka::KafkaLog;
 use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
+use edge::{Port, Speaks};
 use futures::FutureExt;
 use routing::DrainSettings;
 use store::{CheckpointError, Checkpoints, DiskCheckpoints};
 use telemetry::Begins;
 use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 
 use crate::checkpointer;
 use crate::config::Config;
@@ -101,7 +103,8 @@ pub async fn run(
         topics: config.topics,
     };
     let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));
-    serve(env, core.clone(), tails, listener, (drain, shutdown)).await?;
+    let port = Port::new(("node", listener), Speaks::Grpc, config.limits, env.clone()).traced(span);
+    serve(env, core.clone(), tails, port, (drain, shutdown)).await?;
     if let Some(store) = core.shared().store() {
         checkpointer::save(core.shared(), store, true).await?;
     }
@@ -129,7 +132,7 @@ async fn serve(
     env: Arc<dyn Env>,
     core: Arc<Core>,
     tails: Option<Tails>,
-    listener: TcpListener,
+    port: Port,
     (drain, shutdown): (DrainSettings, impl Future<Output = ()>),
 ) -> Result<(), NodeError> {
     let reflection = tonic_reflection::server::Builder::configure()
@@ -139,8 +142,6 @@ async fn serve(
     let nodes = NodeServer::new(NodeService::new(core.clone(), load.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    // With Nagle's delay, answers of more than a packet take 40 ms.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let stop = async {
         shutdown.await;
         tracing::info!("draining");
@@ -150,22 +151,25 @@ async fn serve(
         core.leave(LEAVE_MS).await;
     };
     let stop = stop.shared();
-    let serving = tonic::transport::Server::builder()
-        .trace_fn(|request| {
-            let name = || request.uri().path().trim_start_matches('/').to_owned();
-            telemetry::server(request.headers(), Begins::Nothing, name)
-        })
-        .add_service(nodes)
-        .add_optional_service(tails)
-        .add_service(reflection)
-        .serve_with_incoming_shutdown(incoming, stop.clone());
+    let mut calls = Routes::new(nodes).add_service(reflection);
+    if let Some(tails) = tails {
+        calls = calls.add_service(tails);
+    }
+    let serving = port.serve(calls.prepare().into_axum_router(), stop.clone());
     let ending = async {
         stop.clone().await;
         env.sleep_ms(GRACE_MS).await;
     };
     tokio::select! {
         biased;
-        served = serving => Ok(served?),
-        () = ending => Ok(()),
+        () = serving => {}
+        () = ending => {}
     }
+    Ok(())
+}
+
+/// What comes here is a gateway's: it says whether it is traced.
+fn span(request: &Parts) -> tracing::Span {
+    let name = || request.uri.path().trim_start_matches('/').to_owned();
+    telemetry::server(&request.headers, Begins::Nothing, name)
 }

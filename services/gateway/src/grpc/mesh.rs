@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use api::node::v1::AppendRequest;
 use api::v1;
 use api::v1::mesh_server::Mesh;
 use clock::Stopwatch;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request, Response, Status, Streaming};
+use tracing::{Instrument, Span};
 
 use super::Replies;
 use crate::caller::Caller;
-use crate::door::{Door, pushed};
-use crate::hop;
+use crate::door::Door;
 use crate::metrics::Ending;
+use crate::pushing::{self, Push};
 use crate::refusal::Refusal;
 
 /// The public service.
@@ -33,21 +33,43 @@ impl MeshService {
         answer: Result<T, Refusal>,
         route: impl FnOnce(&T) -> String,
     ) -> Result<Response<T>, Status> {
-        let ended = |code, route: &str| {
-            self.door.instruments.request(call, Ending::Grpc(code), route, started.elapsed());
-        };
-        match answer {
-            Ok(answer) => {
-                ended(Code::Ok, &route(&answer));
-                Ok(Response::new(answer))
-            }
-            Err(refusal) => {
-                let status = Status::from(refusal);
-                ended(status.code(), "");
-                Err(status)
-            }
+        count(&self.door, call, started, answer, route).map(Response::new)
+    }
+}
+
+fn count<T>(
+    door: &Door,
+    call: &'static str,
+    started: Stopwatch,
+    answer: Result<T, Refusal>,
+    route: impl FnOnce(&T) -> String,
+) -> Result<T, Status> {
+    let ended = |code, route: &str| {
+        door.instruments.request(call, Ending::Grpc(code), route, started.elapsed());
+    };
+    match answer {
+        Ok(answer) => {
+            ended(Code::Ok, &route(&answer));
+            Ok(answer)
+        }
+        Err(refusal) => {
+            let status = Status::from(refusal);
+            ended(status.code(), "");
+            Err(status)
         }
     }
+}
+
+async fn push_one(
+    door: &Door,
+    caller: &Caller,
+    push: v1::PushRequest,
+) -> Result<v1::PushResponse, Status> {
+    let started = Stopwatch::start();
+    let on_region_down = push.on_region_down();
+    let push = Push { source: push.source, events: push.events, on_region_down };
+    let pushed = door.push(caller, push).await;
+    count(door, "Push", started, pushed, |pushed| pushing::route(pushed).to_owned())
 }
 
 fn route(mesh: Option<&v1::MeshInfo>) -> String {
@@ -70,23 +92,18 @@ impl Mesh for MeshService {
 
     type PushStream = Replies<v1::PushResponse>;
 
-    /// Passed through as it comes, so that the client can have several requests under way.
+    /// One request after the other, so that events of one stream stay in their order.
     async fn push(
         &self,
         request: Request<Streaming<v1::PushRequest>>,
     ) -> Result<Response<Self::PushStream>, Status> {
-        // A client that breaks off ends the stream; what it had sent is still answered.
-        let requests = request.into_inner().map_while(Result::ok);
-        let appends =
-            requests.map(|push| AppendRequest { source: push.source, events: push.events });
-        let mut client = self.door.regions.own().client.clone();
-        let door = self.door.clone();
-        let refuse = move |status: Status| match status.code() {
-            Code::NotFound => status,
-            _ => door.not_pushed("", &status).into(),
-        };
-        let answers = client.append(hop::first(appends)).await.map_err(&refuse)?.into_inner();
-        let answers = answers.map(move |answer| answer.map(pushed).map_err(&refuse));
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        // Answers are made while they are sent, when the call's span is left.
+        let (door, span) = (self.door.clone(), Span::current());
+        let answers = super::until_broken(request.into_inner()).then(move |push| {
+            let (door, caller) = (door.clone(), caller.clone());
+            async move { push_one(&door, &caller, push?).await }.instrument(span.clone())
+        });
         Ok(Response::new(Box::pin(answers)))
     }
 

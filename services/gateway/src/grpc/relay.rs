@@ -10,8 +10,9 @@ use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
 use clock::timeout;
 use futures::future::{Either, select};
+use tokio_stream::StreamExt;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use super::Replies;
@@ -75,8 +76,8 @@ impl Node for Relay {
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
         let _permit = self.door.gate.enter(&caller, deadline).await?;
         let asked = request.into_inner();
-        pass(&self.door, async { self.own().read(self.onward(&caller, deadline, asked)?).await })
-            .await
+        let call = async { self.own().read(self.onward(&caller, deadline, asked)?).await };
+        pass(&self.door, call).await.map_err(failing)
     }
 
     type ReadsStream = Replies<node::ReadsResponse>;
@@ -94,7 +95,7 @@ impl Node for Relay {
             let (door, lines, caller) = (door.clone(), lines.clone(), caller.clone());
             let answer = async move {
                 let own = &lines[door.regions.own_target()];
-                pass(&door, pass_on(&door, own, &caller, asked)).await
+                pass(&door, pass_on(&door, own, &caller, asked)).await.map_err(failing)
             };
             Box::pin(answer.instrument(span))
         };
@@ -109,8 +110,8 @@ impl Node for Relay {
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
         let _permit = self.door.gate.enter(&caller, deadline).await?;
         let asked = request.into_inner();
-        pass(&self.door, async { self.own().explain(self.onward(&caller, deadline, asked)?).await })
-            .await
+        let call = async { self.own().explain(self.onward(&caller, deadline, asked)?).await };
+        pass(&self.door, call).await.map_err(failing)
     }
 
     async fn ping(
@@ -176,9 +177,15 @@ impl Node for Relay {
 
     async fn append(
         &self,
-        _: Request<Streaming<node::AppendRequest>>,
+        request: Request<Streaming<node::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        self.refuse("Append")
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        let door = self.door.clone();
+        let answers = super::until_broken(request.into_inner()).then(move |append| {
+            let (door, caller) = (door.clone(), caller.clone());
+            async move { door.append(&caller, append?).await }
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn define(
@@ -229,6 +236,14 @@ async fn pass_on(
     let read = lines.read(asked.read.unwrap_or_default(), ms);
     let late = |_| Status::deadline_exceeded(format!("no answer within {ms} ms"));
     timeout(&door.env, ms, read).await.map_err(late)?
+}
+
+/// A node that fails is as good as none, to who asks from another region.
+fn failing(status: Status) -> Status {
+    match status.code() {
+        Code::Internal => Status::unavailable(format!("the node fails: {}", status.message())),
+        _ => status,
+    }
 }
 
 /// What the node says; a gateway that ends takes the way to it along.

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
+use edge::BodyError;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -29,7 +30,7 @@ async fn read(parts: &Parts, mut body: Body) -> Result<Bytes, Refusal> {
     let mut kept = announced.is_none_or(|bytes: usize| bytes <= MAX_BODY_BYTES);
     let (mut bytes, mut seen) = (BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let frame = frame.map_err(broken)?;
         let Ok(data) = frame.into_data() else { continue };
         seen = seen.saturating_add(data.len());
         if seen > MAX_BODY_BYTES {
@@ -44,4 +45,13 @@ async fn read(parts: &Parts, mut body: Body) -> Result<Bytes, Refusal> {
         }
     }
     if kept { Ok(bytes.freeze()) } else { Err(Refusal::TooLarge { limit_bytes: MAX_BODY_BYTES }) }
+}
+
+fn broken(error: axum::Error) -> Refusal {
+    let error = error.into_inner();
+    match error.downcast_ref::<BodyError>() {
+        Some(slow @ BodyError::TooSlow(_)) => Refusal::TooSlow(slow.to_string()),
+        Some(full @ BodyError::Full(_)) => Refusal::Full(full.to_string()),
+        _ => Refusal::Malformed(error.to_string()),
+    }
 }

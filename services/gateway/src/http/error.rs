@@ -10,6 +10,7 @@ impl Refusal {
         match self.fault() {
             Fault::NotFound => StatusCode::NOT_FOUND,
             Fault::Malformed => StatusCode::BAD_REQUEST,
+            Fault::Slow => StatusCode::REQUEST_TIMEOUT,
             Fault::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Fault::BadMethod => StatusCode::METHOD_NOT_ALLOWED,

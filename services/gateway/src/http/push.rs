@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use api::v1::PushResponse;
+use api::v1::{OnRegionDown, PushResponse};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clock::Stopwatch;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::door::Door;
 use crate::events::{events, source_of};
 use crate::metrics::Ending;
+use crate::pushing;
 use crate::refusal::Refusal;
 use crate::request::Columns;
 
@@ -25,6 +26,33 @@ struct Push {
     df: Columns,
     #[serde(default)]
     to: Option<To>,
+    #[serde(default)]
+    mesh: Option<Mesh>,
+}
+
+/// What Meridian adds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mesh {
+    #[serde(default)]
+    on_region_down: Choice,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Choice {
+    #[default]
+    Refuse,
+    Reroute,
+}
+
+impl From<Mesh> for OnRegionDown {
+    fn from(mesh: Mesh) -> Self {
+        match mesh.on_region_down {
+            Choice::Refuse => Self::Refuse,
+            Choice::Reroute => Self::Reroute,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -39,15 +67,18 @@ enum To {
 struct Write {
     feature_view_name: String,
     df: Columns,
+    #[serde(default)]
+    mesh: Option<Mesh>,
 }
 
-/// Appends to a source; `x-meridian-token` in the answer names what was appended.
+/// Appends to a source. In the answer's headers, `x-meridian-token` names what was appended and
+/// `x-meridian-region` where; `x-meridian-possible-duplicate` is there if that is another region.
 pub(super) async fn push(State(door): State<Arc<Door>>, request: Request) -> Response {
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Push>(&parts, body).await {
         Ok(push) if push.to == Some(To::Offline) => Err(Refusal::Offline),
-        Ok(push) => append(&door, &parts, &push.push_source_name, push.df).await,
+        Ok(push) => append(&door, &parts, &push.push_source_name, (push.df, push.mesh)).await,
         Err(refusal) => Err(refusal),
     };
     respond(&door, "push", started, pushed, "")
@@ -61,7 +92,7 @@ pub(super) async fn write_to_online_store(
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Write>(&parts, body).await {
-        Ok(write) => append(&door, &parts, &write.feature_view_name, write.df).await,
+        Ok(write) => append(&door, &parts, &write.feature_view_name, (write.df, write.mesh)).await,
         Err(refusal) => Err(refusal),
     };
     respond(&door, "write-to-online-store", started, pushed, "null")
@@ -71,7 +102,7 @@ async fn append(
     door: &Door,
     parts: &Parts,
     name: &str,
-    frame: Columns,
+    (frame, mesh): (Columns, Option<Mesh>),
 ) -> Result<PushResponse, Refusal> {
     let caller = Caller::from_headers(&parts.headers)?;
     let catalog = door.catalog.now();
@@ -80,7 +111,8 @@ async fn append(
     }
     let source = source_of(&catalog, name)?;
     let events = events(&source, frame)?;
-    door.push(&caller, source.name.to_string(), events).await
+    let (source, on_region_down) = (source.name.to_string(), mesh.unwrap_or_default().into());
+    door.push(&caller, pushing::Push { source, events, on_region_down }).await
 }
 
 fn respond(
@@ -91,14 +123,22 @@ fn respond(
     body: &'static str,
 ) -> Response {
     let status = pushed.as_ref().map_or_else(Refusal::status, |_| StatusCode::OK);
-    door.instruments.request(call, Ending::Http(status), "local", started.elapsed());
+    let route = pushed.as_ref().map_or("", pushing::route);
+    door.instruments.request(call, Ending::Http(status), route, started.elapsed());
     match pushed {
         Ok(pushed) => {
             let headers = [
-                (header::HeaderName::from_static("x-meridian-token"), pushed.token),
+                (HeaderName::from_static("x-meridian-token"), pushed.token),
+                (HeaderName::from_static("x-meridian-region"), pushed.region),
                 (header::CONTENT_TYPE, "application/json".to_owned()),
             ];
-            (headers, body).into_response()
+            let duplicate = pushed
+                .possible_duplicate
+                .then(|| [(HeaderName::from_static("x-meridian-possible-duplicate"), "true")]);
+            match duplicate {
+                Some(duplicate) => (headers, duplicate, body).into_response(),
+                None => (headers, body).into_response(),
+            }
         }
         Err(refusal) => refusal.into_response(),
     }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,7 +39,18 @@ sources:
       dest: string
       km: {type: double, range: [0, 1000]}
       note: string?
+  # Without an id, repeats count twice.
+  remarks:
+    topic: remarks
+    event_time: at
+    fields: {at: timestamp, driver_id: int}
 feature_views:
+  driver_remarks:
+    entity: driver
+    source: remarks
+    windows: [1h]
+    features:
+      remarks: {count: "*"}
   driver_stats: &stats
     entity: driver
     source: trips
@@ -101,6 +112,10 @@ pub enum Mood {
     Fails,
     /// It answers, and says that it is about to end.
     Draining,
+    /// It reads, and its log takes nothing.
+    LogDown,
+    /// Its log takes nothing more.
+    LogFull,
     /// Its `ap` stands still: it says so, and so do its answers.
     Frozen,
 }
@@ -120,7 +135,9 @@ struct Shared {
     mood: Mutex<Mood>,
     shards: Mutex<Vec<u32>>,
     reads: Mutex<Vec<node::ReadRequest>>,
-    /// The metadata of the last read; of one on a stream, that of the stream and its trace.
+    /// Appends that were tried.
+    appends: AtomicUsize,
+    /// The metadata of the last read or append; of a read on a stream, that of the stream and its trace.
     metadata: Mutex<MetadataMap>,
     /// How long the last read that came on a stream may take.
     timeout_ms: Mutex<Option<u32>>,
@@ -146,6 +163,7 @@ impl FakeNode {
             mood: Mutex::new(Mood::Well),
             shards: Mutex::default(),
             reads: Mutex::default(),
+            appends: AtomicUsize::new(0),
             metadata: Mutex::default(),
             timeout_ms: Mutex::default(),
             under_way: Arc::default(),
@@ -182,7 +200,7 @@ impl FakeNode {
 
     /// Waits until it has said so many times how it is.
     pub fn speaks(&self, times: u64) {
-        let words = || self.shared.words.load(Ordering::Relaxed);
+        let words = || self.shared.words.load(Relaxed);
         let before = words();
         super::wait_until("the node speaks", || words() >= before + times);
     }
@@ -196,7 +214,11 @@ impl FakeNode {
         self.shared.reads.lock().expect("reads").clone()
     }
 
-    /// A header of the last read.
+    pub fn appends(&self) -> usize {
+        self.shared.appends.load(Relaxed)
+    }
+
+    /// A header of the last read or append.
     pub fn header(&self, name: &str) -> Option<String> {
         let metadata = self.shared.metadata.lock().expect("metadata");
         metadata.get(name).map(|value| value.to_str().expect("text").to_owned())
@@ -272,20 +294,23 @@ impl Service {
         let active = self.0.catalog.active(&read.view, read.version);
         let plan = active.values().next().ok_or_else(|| Status::not_found("no such view"))?;
         let rows = read.entities.iter().map(|entity| {
-            let key = shard::decode_entity_key(entity).expect("a key");
-            let kinds = read.features.iter().map(|i| plan.features[*i as usize].kind);
+            let bad = || Status::invalid_argument("no such entity or feature");
+            let key = shard::decode_entity_key(entity).map_err(|_| bad())?;
+            let kind = |i: &u32| Some(plan.features.get(*i as usize)?.kind);
+            let kinds: Option<Vec<Type>> = read.features.iter().map(kind).collect();
+            let kinds = kinds.ok_or_else(bad)?.into_iter();
             let (values, statuses) = kinds.map(|kind| made_up(&key, kind)).unzip();
             let seen = key != [Value::Int(404)];
-            node::EntityValues {
+            Ok(node::EntityValues {
                 values,
                 statuses,
                 event_time_ms: if seen { 1_795_415_250_000 } else { 0 },
                 invalid_reason: "too long ago".into(),
-            }
+            })
         });
         let info = FeatureInfo { resolution_ms: 60_000, as_of_ms: None, covered_from_ms: None };
         Ok(node::ViewValues {
-            rows: rows.collect(),
+            rows: rows.collect::<Result<_, Status>>()?,
             features: vec![info; read.features.len()],
             catching_up: false,
         })
@@ -367,15 +392,22 @@ impl Node for Service {
         request: Request<Streaming<node::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         let shared = self.0.clone();
+        *shared.metadata.lock().expect("metadata") = request.metadata().clone();
         let replies = request.into_inner().map(move |request| {
             let request = request?;
+            shared.appends.fetch_add(1, Relaxed);
+            match *shared.mood.lock().expect("a mood") {
+                Mood::LogDown => return Err(Status::unavailable("the log is away")),
+                Mood::LogFull => return Err(Status::resource_exhausted("the log is full")),
+                _ => {}
+            }
             if shared.catalog.source(&request.source).is_none() {
                 return Err(Status::not_found(format!("no source {}", request.source)));
             }
             let accepted = request.events.len() as u64;
             let mut events = shared.events.lock().expect("events");
             for event in request.events {
-                let event = serde_json::from_slice(&event).expect("JSON");
+                let event = serde_json::from_slice(&event).unwrap_or_default();
                 events.push((request.source.clone(), event));
             }
             let positions = vec![position(&shared.region, events.len() as u64)];
@@ -397,7 +429,7 @@ impl Node for Service {
         let said = ticks.map(move |_| {
             let mood = *shared.mood.lock().expect("a mood");
             let next = *shared.frontier.lock().expect("a frontier");
-            shared.words.fetch_add(1, Ordering::Relaxed);
+            shared.words.fetch_add(1, Relaxed);
             Ok(node::Health {
                 region: shared.region.clone(),
                 ready: mood != Mood::NotReady,

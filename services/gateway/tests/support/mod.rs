@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
 
 mod fake_node;
+pub mod raw;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Answer {
     pub retry_after: Option<String>,
     pub connection: Option<String>,
     pub token: Option<String>,
+    pub region: Option<String>,
+    pub possible_duplicate: Option<String>,
     pub text: String,
 }
 
@@ -102,7 +105,7 @@ fn start(config: Config) -> Door {
     Door { addresses, end, _runtime: runtime }
 }
 
-pub fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub fn wait_until(what: &str, done: impl FnMut() -> bool) {
     assert!(testkit::within(PATIENCE, done), "in vain: {what}");
 }
 
@@ -165,6 +168,8 @@ fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> An
         retry_after: header("retry-after"),
         connection: header("connection"),
         token: header("x-meridian-token"),
+        region: header("x-meridian-region"),
+        possible_duplicate: header("x-meridian-possible-duplicate"),
         text: response.body_mut().read_to_string().expect("a body"),
     }
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: gateway::GatewayError| super::failed(&path, &error);
-    let mut config = gateway::Config::from_yaml(&yaml).map_err(failed)?;
+    let mut config = gateway::Config::parse(&yaml).map_err(failed)?;
     if let Some(grpc) = &args.run.grpc {
         config.grpc = super::address("--grpc", grpc)?;
     }
@@ -68,8 +68,10 @@ pub(crate) async fn run(
     if let Some(metrics) = &args.metrics {
         config.metrics = super::address("--metrics", metrics)?;
     }
+    config.allow_remote = args.run.allow_remote.unwrap_or(config.allow_remote);
     let (region, traces) = (&config.region, &config.traces);
     let telemetry = super::telemetry("meridian-gateway", region, traces, &args.run)?;
+    super::raise_file_limit();
     let ended = gateway::run(config, env, shutdown).await.map_err(failed);
     super::end(telemetry).await;
     ended

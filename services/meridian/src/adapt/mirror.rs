@@ -47,13 +47,14 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: node::NodeError| super::failed(&path, &error);
-    let mut config = MirrorConfig::from_yaml(&yaml).map_err(failed)?;
+    let mut config = MirrorConfig::parse(&yaml).map_err(failed)?;
     if let Some(grpc) = &args.run.grpc {
         config.grpc = super::address("--grpc", grpc)?;
     }
     if let Some(metrics) = &args.metrics {
         config.metrics = super::address("--metrics", metrics)?;
     }
+    config.allow_remote = args.run.allow_remote.unwrap_or(config.allow_remote);
     // It answers no requests, so there is nothing to trace.
     let traces = telemetry::Traces::default();
     let telemetry = super::telemetry("meridian-mirror", &config.region, &traces, &args.run)?;

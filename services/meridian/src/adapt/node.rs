@@ -41,6 +41,7 @@ pub(crate) fn settings(data: &Path, mesh: &Mesh, id: &ProcessId) -> Result<Strin
         drain_quiet_ms: node::DRAIN_QUIET_MS,
         drain_ms: node::DRAIN_MS,
         traces: telemetry::Traces::default(),
+        limits: Default::default(),
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("node.yaml: {e}")))
 }
@@ -64,14 +65,16 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: node::NodeError| super::failed(&path, &error);
-    let mut config = node::Config::from_yaml(&yaml).map_err(failed)?;
+    let mut config = node::Config::parse(&yaml).map_err(failed)?;
     if let Some(grpc) = &args.run.grpc {
         config.grpc = super::address("--grpc", grpc)?;
     }
     if let Some(data) = &args.data {
         config.data.clone_from(data);
     }
+    config.allow_remote = args.run.allow_remote.unwrap_or(config.allow_remote);
     let telemetry = super::telemetry("meridian-node", &config.region, &config.traces, &args.run)?;
+    super::raise_file_limit();
     let ended = node::run(config, env, shutdown).await.map_err(failed);
     super::end(telemetry).await;
     ended

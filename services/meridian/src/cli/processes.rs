@@ -118,6 +118,17 @@ pub(crate) struct RunArgs {
     /// How to write the log, which goes to standard error; RUST_LOG says how much of it
     #[arg(long, env = "MERIDIAN_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
+    /// Listen on addresses that are not loopback, although there is no TLS yet; `=false` forbids what
+    /// the file allows
+    #[arg(
+        long,
+        env = "MERIDIAN_ALLOW_REMOTE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) allow_remote: Option<bool>,
     /// End when standard input ends: the supervisor that started this process is gone
     #[arg(long, hide = true)]
     pub(crate) exit_with_parent: bool,

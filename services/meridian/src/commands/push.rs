@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::v1::PushRequest;
+use api::v1::{OnRegionDown, PushRequest};
 use tokio_stream::StreamExt;
 
 use crate::cli::PushArgs;
@@ -36,12 +36,20 @@ pub(super) async fn run(args: &PushArgs) -> Result<()> {
     }
     let mut gateway = client::any_gateway(&mesh, args.region.as_deref()).await?;
     let failed = gateway.failed();
-    let request = PushRequest { source: args.source.clone(), events };
+    let on_region_down = if args.reroute { OnRegionDown::Reroute } else { OnRegionDown::Refuse };
+    let on_region_down = on_region_down.into();
+    let request = PushRequest { source: args.source.clone(), events, on_region_down };
     let replies = gateway.client.push(tokio_stream::once(request)).await;
     let reply = replies.map_err(&failed)?.into_inner().next().await;
     let reply = reply.unwrap_or_else(|| Err(tonic::Status::unavailable("no answer")));
     let reply = reply.map_err(&failed)?;
     out::line(format!("{} events accepted", out::count(reply.accepted)));
     out::line(format!("token {}", reply.token));
+    if reply.possible_duplicate {
+        out::line(format!(
+            "taken by {}: should the region that is down have them too, they count twice",
+            reply.region
+        ));
+    }
     Ok(())
 }

@@ -160,6 +160,7 @@ impl Sender {
     }
 
     fn request(&self, batch: &[Bytes]) -> PushRequest {
-        PushRequest { source: self.source.clone(), events: batch.to_vec() }
+        let (source, events) = (self.source.clone(), batch.to_vec());
+        PushRequest { source, events, ..PushRequest::default() }
     }
 }

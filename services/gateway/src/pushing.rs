@@ -1,0 +1,221 @@
+//! One push, taken by the own region's log; or, if its caller asks for that, by another region's
+//! while the own one is down.
+//!
+//! Within a region an event counts once by its id, so that a push whose fate is unknown can be
+//! repeated there. Through another region it may count twice: that is only done when asked, and said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::node::v1 as node;
+use api::v1::{self, OnRegionDown};
+use bytes::Bytes;
+use clock::{Env, timeout};
+use parking_lot::Mutex;
+use routing::{Budget, Need, Standing};
+use tonic::{Code, Request, Status};
+use tracing::Instrument;
+
+use crate::catalog_cache::CatalogCache;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::hop;
+use crate::metrics::Instruments;
+use crate::refusal::Refusal;
+use crate::regions::{Region, Regions};
+use crate::token;
+
+/// Between two tries in the own region, ms: doubled from the first to the last.
+const BACKOFF_MS: (u64, u64) = (50, 500);
+
+/// Events for a source.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) source: String,
+    pub(crate) events: Vec<Bytes>,
+    pub(crate) on_region_down: OnRegionDown,
+}
+
+/// Appends to regions.
+pub(crate) struct Pusher {
+    env: Arc<dyn Env>,
+    regions: Arc<Regions>,
+    catalog: Arc<CatalogCache>,
+    instruments: Arc<Instruments>,
+    retries: Mutex<Budget>,
+}
+
+impl Pusher {
+    pub(crate) fn new(
+        config: &Config,
+        env: Arc<dyn Env>,
+        (regions, catalog): (Arc<Regions>, Arc<CatalogCache>),
+        instruments: Arc<Instruments>,
+    ) -> Self {
+        let budget = Budget::retries(config.retry_percent, config.retry_per_s, env.monotonic_ms());
+        Self { env, regions, catalog, instruments, retries: Mutex::new(budget) }
+    }
+
+    /// The own region, again while it is down and repeats count once; or the next one that is there.
+    ///
+    /// # Errors
+    /// No log took it that may, or it is wrong.
+    pub(crate) async fn push(
+        &self,
+        push: Push,
+        deadline: Deadline,
+    ) -> Result<v1::PushResponse, Refusal> {
+        self.retries.lock().request();
+        let request = node::AppendRequest { source: push.source, events: push.events };
+        match push.on_region_down {
+            OnRegionDown::Refuse => self.at_home(request, deadline).await,
+            OnRegionDown::Reroute => self.anywhere(request, deadline).await,
+        }
+    }
+
+    async fn at_home(
+        &self,
+        request: node::AppendRequest,
+        deadline: Deadline,
+    ) -> Result<v1::PushResponse, Refusal> {
+        let counts_once =
+            self.catalog.now().source(&request.source).is_some_and(|s| s.id.is_some());
+        let mut backoff_ms = BACKOFF_MS.0;
+        loop {
+            let (own, left_ms) = (self.regions.own(), deadline.left_ms(&*self.env));
+            let status = match self.append(own, request.clone(), left_ms).await {
+                Ok(answer) => return Ok(pushed(answer, own, false)),
+                Err(status) => status,
+            };
+            let in_time = deadline.left_ms(&*self.env) > backoff_ms;
+            if !(is_down(&status) && counts_once && in_time && self.may_retry()) {
+                let region = own.name.to_string();
+                let not_pushed = |cause| Refusal::NotPushed { region, cause };
+                return Err(wrong(&request, &status)
+                    .unwrap_or_else(|| not_pushed(status.message().to_owned())));
+            }
+            self.instruments.push_retry();
+            self.env.sleep_ms(backoff_ms).await;
+            backoff_ms = (backoff_ms * 2).min(BACKOFF_MS.1);
+        }
+    }
+
+    /// Each region once. Half of what time is left is for each, so that one that hangs leaves some
+    /// for the next.
+    async fn anywhere(
+        &self,
+        request: node::AppendRequest,
+        deadline: Deadline,
+    ) -> Result<v1::PushResponse, Refusal> {
+        let mut reasons = Vec::new();
+        for region in self.candidates() {
+            let left_ms = deadline.left_ms(&*self.env).div_ceil(2);
+            let status = match self.append(region, request.clone(), left_ms).await {
+                Ok(answer) => {
+                    let away = region.name != self.regions.own().name;
+                    if away {
+                        self.instruments.reroute(&region.name);
+                    }
+                    return Ok(pushed(answer, region, away));
+                }
+                Err(status) => status,
+            };
+            if let Some(refusal) = wrong(&request, &status) {
+                return Err(refusal);
+            }
+            reasons.push(format!("{}: {}", region.name, status.message()));
+            if !is_down(&status) {
+                break;
+            }
+        }
+        Err(Refusal::PushedNowhere(reasons.join("; ")))
+    }
+
+    /// The own region unless it is known to be gone, then the others as reads would find them.
+    fn candidates(&self) -> Vec<&Region> {
+        let gone =
+            |standing: &Standing| matches!(standing, Standing::Unknown | Standing::NotServing);
+        let own = &self.regions.own().name;
+        let picks = self.regions.routes().plan(&Need::default());
+        let there = picks.iter().filter(|pick| !gone(&pick.standing));
+        let mut regions: Vec<&Region> = there.map(|pick| self.regions.at(pick.target)).collect();
+        regions.sort_by_key(|region| region.name != *own);
+        if regions.is_empty() { vec![self.regions.own()] } else { regions }
+    }
+
+    async fn append(
+        &self,
+        region: &Region,
+        request: node::AppendRequest,
+        ms: u64,
+    ) -> Result<node::AppendResponse, Status> {
+        append(&self.env, region, ms, || Ok(hop::first(request))).await
+    }
+
+    fn may_retry(&self) -> bool {
+        self.retries.lock().try_spend(self.env.monotonic_ms())
+    }
+}
+
+/// One append, answered within so many ms.
+pub(crate) async fn append(
+    env: &Arc<dyn Env>,
+    region: &Region,
+    ms: u64,
+    request: impl FnOnce() -> Result<Request<node::AppendRequest>, Status> + Send,
+) -> Result<node::AppendResponse, Status> {
+    let mut client = region.client.clone();
+    let call = async move {
+        // Made here: it carries the span of this call.
+        let mut request = request()?.map(tokio_stream::once);
+        request.set_timeout(Duration::from_millis(ms));
+        let mut answers = client.append(request).await?.into_inner();
+        let lost = || Status::unavailable("the node ended the stream");
+        answers.message().await?.ok_or_else(lost)
+    };
+    let too_late = |_| Status::deadline_exceeded(format!("no answer within {ms} ms"));
+    let asked = async {
+        let answer = timeout(env, ms, call).await.map_err(too_late).flatten();
+        hop::ended(&answer);
+        answer
+    };
+    asked.instrument(telemetry::client("append", || [("region", region.name.to_string())])).await
+}
+
+/// Whether the region may take it later, and another one now: it is not there, or its log is not.
+/// Whether it has taken it is not known. One that is full is neither: that is no reason to burden
+/// others.
+fn is_down(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Internal
+            | Code::Unimplemented
+    )
+}
+
+/// What is the push's own fault, wherever it goes.
+fn wrong(request: &node::AppendRequest, status: &Status) -> Option<Refusal> {
+    match status.code() {
+        Code::NotFound => Some(Refusal::NoSuchSource(request.source.chars().take(200).collect())),
+        Code::InvalidArgument => Some(Refusal::BadOption(status.message().to_owned())),
+        _ => None,
+    }
+}
+
+/// How a push came about, for metrics.
+pub(crate) fn route(pushed: &v1::PushResponse) -> &'static str {
+    if pushed.possible_duplicate { "reroute" } else { "local" }
+}
+
+fn pushed(answer: node::AppendResponse, region: &Region, away: bool) -> v1::PushResponse {
+    v1::PushResponse {
+        accepted: answer.accepted,
+        token: token::encode(answer.positions),
+        region: region.name.to_string(),
+        possible_duplicate: away,
+    }
+}

@@ -1,0 +1,212 @@
+//! Where a push goes while its region is down: nowhere else, unless it asks for that; and that it
+//! passes the gate.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use api::node::v1 as node;
+use api::node::v1::node_client::NodeClient;
+use api::v1::mesh_client::MeshClient;
+use api::v1::{OnRegionDown, PushRequest, PushResponse};
+use gateway::Quota;
+use serde_json::{Value as Json, json};
+use tokio_stream::StreamExt;
+use tonic::{Code, Request, Status};
+
+use support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
+
+fn trip(mesh: Json) -> Json {
+    let df = json!({"trip_id": ["a"], "ended_at": ["2026-12-01T00:00:00Z"], "driver_id": [1],
+                    "origin": ["JFK"], "dest": ["LAX"], "km": [1.5]});
+    json!({"push_source_name": "trips", "df": df, "mesh": mesh})
+}
+
+fn push(door: &Door, mesh: Json) -> Answer {
+    door.post("/push", trip(mesh).to_string().as_bytes())
+}
+
+fn reroute() -> Json {
+    json!({"on_region_down": "reroute"})
+}
+
+/// Which region took it, and whether it may be there twice.
+fn taken(answer: &Answer) -> (Option<&str>, bool) {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    (answer.region.as_deref(), answer.possible_duplicate.as_deref() == Some("true"))
+}
+
+fn on_runtime<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(work)
+}
+
+fn heard(door: &Door, regions: usize) {
+    wait_until("all regions are heard", || {
+        let routes = on_runtime(async {
+            let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+            client.routes(api::v1::RoutesRequest {}).await.expect("routes").into_inner().routes
+        });
+        routes.iter().filter(|route| route.standing != "not heard of").count() == regions
+    });
+}
+
+fn grpc(door: &Door, pushes: Vec<PushRequest>) -> Vec<Result<PushResponse, Status>> {
+    on_runtime(async {
+        let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+        let answers = client.push(tokio_stream::iter(pushes)).await.expect("a stream");
+        answers.into_inner().collect().await
+    })
+}
+
+#[test]
+fn a_push_is_rerouted_if_it_asks_for_that_and_says_so() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = open(&us, &[&eu]);
+    heard(&door, 2);
+    assert_eq!(taken(&push(&door, reroute())), (Some("us"), false), "while it is there");
+    us.set(Mood::LogDown);
+    let tried = us.appends();
+    let rerouted = push(&door, reroute());
+    assert_eq!(taken(&rerouted), (Some("eu"), true));
+    assert_eq!(us.appends(), tried + 1, "it is not repeated where another one can take it");
+    assert_eq!(eu.events().len(), 1);
+    let whole = trip(reroute());
+    let written =
+        json!({"feature_view_name": "driver_stats", "df": whole["df"], "mesh": reroute()});
+    let written = door.post("/write-to-online-store", written.to_string().as_bytes());
+    assert_eq!(taken(&written), (Some("eu"), true));
+    let event = eu.events()[0].1.to_string().into_bytes().into();
+    let asked = PushRequest {
+        source: "trips".into(),
+        events: vec![event],
+        on_region_down: OnRegionDown::Reroute.into(),
+    };
+    let answers = grpc(&door, vec![asked]);
+    let answer = answers[0].as_ref().expect("pushed");
+    assert_eq!((&*answer.region, answer.possible_duplicate), ("eu", true));
+    let metrics = door.metrics();
+    assert!(metrics.contains(r#"meridian_gateway_reroutes_total{to="eu"} 3"#), "{metrics}");
+
+    // Its token is one of the other region, which reads of any region may present.
+    us.set(Mood::Well);
+    let token = rerouted.token.expect("a token");
+    let read = json!({"entities": {"driver_id": [1]}, "features": ["driver_stats:km_1h"],
+                      "mesh": {"token": token}});
+    assert_eq!(door.read(&read).status, 200);
+    assert_eq!(us.reads().last().expect("a read").tokens[0].region, "eu");
+}
+
+#[test]
+fn a_push_that_does_not_ask_is_refused_and_goes_nowhere_else() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = open_with(&us, &[&eu], |config| config.push_ms = 300);
+    heard(&door, 2);
+    us.set(Mood::LogDown);
+    for mesh in [json!({}), json!({"on_region_down": "refuse"})] {
+        let refused = push(&door, mesh);
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        assert!(refused.refusal().1.contains("repeated ids count once"), "{}", refused.text);
+    }
+    let odd = push(&door, json!({"on_region_down": "elsewhere"}));
+    assert!(odd.status == 422 && odd.refusal().1.contains("reroute"), "{}", odd.text);
+    assert_eq!(eu.events(), []);
+    us.set(Mood::LogFull);
+    let refused = push(&door, reroute());
+    assert_eq!(refused.status, 503, "a log that is full burdens no other: {}", refused.text);
+    assert_eq!(eu.events(), []);
+}
+
+#[test]
+fn where_no_region_takes_it_all_are_named() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = open(&us, &[&eu]);
+    heard(&door, 2);
+    us.set(Mood::LogDown);
+    eu.set(Mood::LogDown);
+    let refused = push(&door, reroute());
+    assert_eq!(refused.status, 503);
+    let (_, message) = refused.refusal();
+    assert!(message.contains("us: the log is away; eu: the log is away"), "{message}");
+}
+
+/// A node that comes back in time costs its pushes nothing, where repeats count once.
+#[test]
+fn a_push_waits_for_its_node_where_repeats_count_once() {
+    let us = FakeNode::start("us");
+    let door = open(&us, &[]);
+    us.set(Mood::LogDown);
+    std::thread::scope(|scope| {
+        let pushing = scope.spawn(|| push(&door, json!({})));
+        wait_until("it was tried again", || us.appends() > 1);
+        us.set(Mood::Well);
+        assert_eq!(taken(&pushing.join().expect("an answer")), (Some("us"), false));
+    });
+    assert_eq!(us.events().len(), 1);
+    assert!(door.metrics().contains("meridian_gateway_push_retries_total"));
+
+    us.set(Mood::LogDown);
+    let tried = us.appends();
+    let remark = json!({"push_source_name": "remarks", "df": {"at": [1], "driver_id": [1]}});
+    let refused = door.post("/push", remark.to_string().as_bytes());
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(us.appends(), tried + 1, "without an id it may count twice");
+}
+
+/// Repeats are bounded by what comes in, so that a region that returns is not met by a crowd.
+#[test]
+fn repeats_have_a_budget() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| {
+        (config.retry_percent, config.retry_per_s) = (0, 0);
+    });
+    us.set(Mood::LogDown);
+    let start = Instant::now();
+    assert_eq!(push(&door, json!({})).status, 503);
+    assert_eq!(us.appends(), 1);
+    assert!(start.elapsed() < Duration::from_millis(4_000), "it is refused at once");
+}
+
+/// The own node never came up. The other region's gateway passes the push to its own node, and what
+/// has been through two gateways no further.
+#[test]
+fn a_push_goes_through_another_regions_gateway() {
+    let (mut us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    us.kill();
+    let far = open(&eu, &[]);
+    let near = open_unheard(&us, &[("eu", far.grpc())]);
+    wait_until("eu is heard", || near.get("/health").status == 200);
+    assert_eq!(taken(&push(&near, reroute())), (Some("eu"), true));
+    assert_eq!(eu.header("x-meridian-hops").as_deref(), Some("2"));
+    let circle = on_runtime(async {
+        let mut client = NodeClient::connect(far.grpc()).await.expect("a connection");
+        let append = node::AppendRequest { source: "trips".into(), events: vec![] };
+        let mut request = Request::new(tokio_stream::once(append));
+        request.metadata_mut().insert("x-meridian-hops", "2".parse().expect("text"));
+        client.append(request).await?.into_inner().message().await
+    });
+    let circle = circle.expect_err("a circle");
+    assert!(circle.message().contains("what is configured as a node is a gateway"), "{circle}");
+    assert_eq!(eu.events().len(), 1);
+}
+
+#[test]
+fn each_push_of_a_stream_passes_the_gate() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| config.quota = Some(Quota { per_s: 1, burst: 3 }));
+    let push = || PushRequest {
+        source: "trips".into(),
+        events: vec!["{}".into()],
+        ..PushRequest::default()
+    };
+    let answers = grpc(&door, vec![push(), push(), push(), push(), push(), push()]);
+    let (last, taken) = answers.split_last().expect("answers");
+    assert!(taken.iter().all(Result::is_ok) && taken.len() >= 3, "{answers:?}");
+    let refused = last.as_ref().expect_err("the share is used up");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(us.events().len(), taken.len());
+    assert!(
+        door.metrics().contains(r#"call="Push",status="OK",route="local""#),
+        "{}",
+        door.metrics()
+    );
+}
