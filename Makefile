@@ -25,7 +25,7 @@ kafka: setup ## Kafka's jars, for tests and `up --kafka start`; needs Java 17 an
 test: test-rust test-feast ## All tests
 
 test-rust: setup kafka
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 # After `test-rust`, which builds the binary (it has tests of its own, so cargo builds it for them).
 test-feast: setup test-rust

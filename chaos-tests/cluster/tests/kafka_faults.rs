@@ -3,6 +3,7 @@
 //! at the end of each half SQL says the same, and each broken event is one dead letter.
 //! `FAULT_SEED=7` chooses other victims, moments and streams.
 
+use checkers::flights::REGIONS;
 use cluster::feed::Feed;
 use cluster::kafka::{DELTAS, LETTERS, SOURCE, faults};
 use cluster::reading::{compare_all, compare_last};
@@ -44,6 +45,16 @@ fn no_fault_of_nodes_topics_or_mirrors_changes_a_value() {
 
 fn check(mesh: &mut Mesh, feed: &Feed) {
     mesh.wait_until_equal();
+    // What was busy with catching up hears the others late.
+    mesh.wait_until("every part is fresh everywhere", |mesh| {
+        REGIONS.iter().all(|region| {
+            let status = mesh.status(region).unwrap_or_default();
+            let origins = status["nodes"].as_array().into_iter().flatten();
+            let mut origins =
+                origins.flat_map(|node| node["origins"].as_array().into_iter().flatten());
+            origins.all(|origin| origin["state"] == "ok")
+        })
+    });
     let oracle = feed.oracle();
     let compared = compare_all(mesh, &oracle) + compare_last(mesh, &oracle);
     feed.check_dead_letters(mesh);
