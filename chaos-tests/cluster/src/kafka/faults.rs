@@ -112,6 +112,11 @@ pub fn compaction(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
     });
     println!("compaction: {region}, {:?} after {before:?}", [DELTAS, &copy].map(cleaned));
     sending.finish();
+    let usual = "segment.ms=600000,min.cleanable.dirty.ratio=0.3,segment.bytes=16777216";
+    for region in REGIONS {
+        mesh.set_topic(region, DELTAS, usual);
+    }
+    mesh.set_topic(region, &copy, usual);
 }
 
 /// The source's topic gets two more partitions while events come in; then those get events too.

@@ -1,7 +1,11 @@
 //! One mesh over three brokers and MirrorMaker 2, four source partitions and two nodes in each
 //! region, and what may happen to it, one after the other. After each fault all nodes hold the same;
-//! at the end of each half SQL says the same, and each broken event is one dead letter.
-//! `FAULT_SEED=7` chooses other victims, moments and streams.
+//! at the end of each half SQL says the same, and each broken event is one dead letter. See
+//! `scripts/kafka-faults`; it needs more than two cores, which three brokers, three MirrorMakers and
+//! six nodes on two leave no time to be fresh. `FAULT_SEED=7` chooses other victims, moments and
+//! streams.
+
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "it fails by panicking")]
 
 use checkers::flights::REGIONS;
 use cluster::feed::Feed;
@@ -11,8 +15,7 @@ use cluster::{Mesh, OnKafka, rollout};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-#[test]
-fn no_fault_of_nodes_topics_or_mirrors_changes_a_value() {
+fn main() {
     let seed = std::env::var("FAULT_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(2_013);
     println!("fault seed {seed}");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
