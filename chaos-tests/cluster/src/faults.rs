@@ -15,6 +15,7 @@ use std::time::Duration;
 use checkers::flights::{REGIONS, lines};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use testkit::within;
 
 pub use self::overload::overload;
 pub use self::row::{HEAD, Row};
@@ -140,6 +141,12 @@ impl Reads {
         Self { child: child.expect("meridian runs"), samples }
     }
 
+    /// So long is a part of the experiment; a load that ends within it spoils it.
+    fn go_on_for(&mut self, time: Duration) {
+        let ended = || !matches!(self.child.try_wait(), Ok(None));
+        assert!(!within(time, ended), "the load ended before its time");
+    }
+
     fn end(mut self) -> Samples {
         let status = self.child.wait().expect("load ends");
         assert!(status.success(), "load: {status}");
@@ -151,12 +158,12 @@ impl Reads {
 pub fn measure(mesh: &mut Mesh, fault: &Fault, readings: &Readings) -> Row {
     mesh.wait_until("the mesh is calm", calm);
     let counted = Counted::now(mesh);
-    let reads = Reads::start(mesh, readings, RATE, START + BEFORE + DURING + AFTER, &REGIONS);
-    std::thread::sleep(START + BEFORE);
+    let mut reads = Reads::start(mesh, readings, RATE, START + BEFORE + DURING + AFTER, &REGIONS);
+    reads.go_on_for(START + BEFORE);
     let begins_ms = now_ms();
     (fault.begin)(mesh);
     let begun_ms = now_ms();
-    std::thread::sleep(DURING);
+    reads.go_on_for(DURING);
     let ends_ms = now_ms();
     (fault.end)(mesh);
     let samples = reads.end();

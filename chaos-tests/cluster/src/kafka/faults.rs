@@ -31,6 +31,17 @@ fn held(mesh: &Mesh, region: &str, node: usize) -> usize {
     claims.into_iter().flatten().filter(|claim| claim["error"] == "").count()
 }
 
+/// How far each of a region's partitions is folded, and where it ends, as a node of it says.
+fn folded(mesh: &Mesh, region: &str, node: usize) -> Vec<(u64, Option<u64>)> {
+    let status = mesh.status(region).unwrap_or_default();
+    let origins = status["nodes"][node]["origins"].as_array();
+    let own = origins
+        .into_iter()
+        .flatten()
+        .filter(|origin| origin["region"] == region && origin["view"] == "plane_delays@v1");
+    own.map(|origin| (origin["next"].as_u64().unwrap_or(0), origin["log_end"].as_u64())).collect()
+}
+
 /// A node sleeps through its session in the middle of its commits, and wakes as a zombie whose
 /// partitions are another's.
 pub fn zombie(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
@@ -38,16 +49,22 @@ pub fn zombie(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
     let victim = ["node", "node-2"][node];
     let had = held(mesh, region, node);
     assert!(had > 0, "{region}: {victim} folds nothing");
+    let events =
+        |mesh: &Mesh| folded(mesh, region, node).iter().map(|(next, _)| *next).sum::<u64>();
+    let moment = events(mesh) + rng.random_range(1..400);
     let sending = feed.send(mesh);
-    // The wait is part of the experiment: a moment that the seed says.
-    std::thread::sleep(Duration::from_millis(rng.random_range(100..900)));
+    mesh.wait_until("it folds what comes", |mesh| events(mesh) >= moment);
     let slept = Instant::now();
     assert!(mesh.signal(region, victim, Signal::SIGSTOP), "{region}: no {victim}");
     mesh.wait_until("the other node folds all", |mesh| held(mesh, region, 1 - node) == 4);
-    std::thread::sleep(ASLEEP.saturating_sub(slept.elapsed()));
+    sending.finish();
+    mesh.wait_until("it slept for long, and the other one has folded all", |mesh| {
+        let parts = folded(mesh, region, 1 - node);
+        let all = parts.len() == 4 && parts.iter().all(|(next, end)| Some(*next) == *end);
+        all && slept.elapsed() > ASLEEP
+    });
     assert!(mesh.signal(region, victim, Signal::SIGCONT), "{region}: no {victim}");
     println!("zombie: {region} {victim}, with {had} partitions, asleep for {:?}", slept.elapsed());
-    sending.finish();
 }
 
 /// MirrorMaker sleeps for longer than its sessions last.
@@ -55,10 +72,11 @@ pub fn mirror_asleep(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
     let region = region(rng);
     assert!(mesh.signal(region, "mirror_maker", Signal::SIGSTOP), "{region}: no MirrorMaker");
     let sending = feed.send(mesh);
-    std::thread::sleep(MIRROR_ASLEEP);
-    let behind = mesh.status(region).unwrap_or_default()["behind_ms"].clone();
-    let behind_ms = behind.as_object().into_iter().flatten().filter_map(|(_, ms)| ms.as_i64());
-    assert!(behind_ms.min() > Some(1_000), "{region}: the copies are fresh: {behind}");
+    mesh.wait_until("its copies are as old as that", |mesh| {
+        let behind = mesh.status(region).unwrap_or_default()["behind_ms"].clone();
+        let behind_ms = behind.as_object().into_iter().flatten().filter_map(|(_, ms)| ms.as_u64());
+        behind_ms.min().is_some_and(|ms| u128::from(ms) > MIRROR_ASLEEP.as_millis())
+    });
     assert!(mesh.signal(region, "mirror_maker", Signal::SIGCONT), "{region}: no MirrorMaker");
     println!("MirrorMaker asleep: into {region} for {MIRROR_ASLEEP:?}");
     sending.finish();
