@@ -1,78 +1,112 @@
-//! Breaks single answers of an HTTP/2 connection, and leaves the connection alone.
+//! Breaks single answers of a gRPC connection, and leaves the connection alone.
 //!
-//! A share of *requests* that fails cannot be had by resetting connections: over HTTP/2 one
-//! connection carries them all, so that a reset fails everything or nothing. So the frames that a
-//! server sends are followed (RFC 9113, section 4.1: nine bytes that say length, type, flags and
-//! stream), and of the DATA frames that are to fail the first byte is overwritten. In gRPC that byte
-//! says how the message is compressed; with this value no client can read it. Nothing is added or
-//! left out, so neither flow control nor header compression notices.
+//! A share of *answers* that fails cannot be had by resetting connections: over HTTP/2 one
+//! connection carries them all, so that a reset fails everything or nothing. So what both sides send
+//! is followed, down to gRPC's messages (a byte that says how it is compressed, four for the length),
+//! and of those that are to fail the first byte is overwritten: with this value no client can read
+//! them. Nothing is added or left out, so neither flow control nor header compression notices.
+//!
+//! What fails is the answer to what was asked since the fault began, be it over a stream of its own or
+//! over one that was open before. A stream over which a server only tells, as that of its health, is
+//! spared unless it was opened since.
 
-const HEAD: usize = 9;
-const DATA: u8 = 0;
-const PADDED: u8 = 8;
+use std::collections::HashMap;
+
+use crate::frames::{DATA, Frames};
+
 /// No flag of a gRPC message.
 const BROKEN: u8 = 0xff;
+/// The flag, and the length.
+const HEAD: usize = 5;
 
-/// Follows what a server sends over one connection, from its first byte on.
-#[derive(Clone, Debug, Default)]
+/// Follows a connection from its first byte on.
+#[derive(Debug)]
 pub struct Answers {
-    head: [u8; HEAD],
-    have: usize,
-    /// Of the frame under way, bytes that are still to come.
-    left: usize,
-    /// How many of them come before the one to overwrite.
-    broken_after: Option<usize>,
-    newest: u32,
-    /// Streams up to this were there before answers began to fail.
-    spared: Option<u32>,
+    client: Frames,
+    server: Frames,
+    failing: bool,
+    /// By stream.
+    streams: HashMap<u32, Stream>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    answers: Messages,
+    /// Whether something was asked over it since answers began to fail.
+    asked: bool,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        let (client, server) = (Frames::of_client(), Frames::of_server());
+        Self { client, server, failing: false, streams: HashMap::new() }
+    }
 }
 
 impl Answers {
-    /// Passes on the next bytes. While `failing`, `fails` is asked once for each piece of an answer
-    /// over a stream that was opened since.
-    pub fn pass(&mut self, bytes: &mut [u8], failing: bool, mut fails: impl FnMut() -> bool) {
-        self.spared = failing.then(|| self.spared.unwrap_or(self.newest));
-        let mut at = 0;
-        while at < bytes.len() {
-            if self.left == 0 && self.have < HEAD {
-                self.head[self.have] = bytes[at];
-                self.have += 1;
-                at += 1;
-                if self.have == HEAD {
-                    self.begin(&mut fails);
-                }
-                continue;
+    /// What a client sends next.
+    pub fn asked(&mut self, bytes: &mut [u8], failing: bool) {
+        self.set(failing);
+        self.client.pass(bytes, |piece| {
+            if failing && piece.kind == DATA && !piece.content.is_empty() {
+                self.streams.entry(piece.stream).or_default().asked = true;
             }
-            let here = self.left.min(bytes.len() - at);
-            match self.broken_after {
-                Some(after) if after < here => {
-                    bytes[at + after] = BROKEN;
-                    self.broken_after = None;
-                }
-                Some(after) => self.broken_after = Some(after - here),
-                None => {}
+        });
+    }
+
+    /// Passes on what the server sends next. While `failing`, `fails` is asked once for each answer
+    /// to what was asked since that began.
+    pub fn answered(&mut self, bytes: &mut [u8], failing: bool, mut fails: impl FnMut() -> bool) {
+        self.set(failing);
+        self.server.pass(bytes, |piece| {
+            if piece.kind == DATA {
+                let Stream { answers, asked } = self.streams.entry(piece.stream).or_default();
+                let asked = *asked;
+                answers.pass(piece.content, || asked && fails());
             }
-            at += here;
-            self.left -= here;
-            self.end();
+            if piece.ends_stream {
+                self.streams.remove(&piece.stream);
+            }
+        });
+    }
+
+    fn set(&mut self, failing: bool) {
+        if failing != self.failing {
+            self.failing = failing;
+            self.streams.values_mut().for_each(|stream| stream.asked = false);
         }
     }
+}
 
-    /// A frame's head is complete.
-    fn begin(&mut self, fails: &mut impl FnMut() -> bool) {
-        let [a, b, c, kind, flags, s0, s1, s2, s3] = self.head;
-        self.left = u32::from_be_bytes([0, a, b, c]) as usize;
-        let stream = u32::from_be_bytes([s0, s1, s2, s3]) & (u32::MAX >> 1);
-        self.newest = self.newest.max(stream);
-        let padding = usize::from(flags & PADDED != 0);
-        let hit = kind == DATA && self.left > padding && self.spared.is_some_and(|s| stream > s);
-        self.broken_after = (hit && fails()).then_some(padding);
-        self.end();
-    }
+/// Follows the messages of a stream.
+#[derive(Debug, Default)]
+struct Messages {
+    head: [u8; HEAD],
+    have: usize,
+    /// Bytes of the message under way that are still to come.
+    left: usize,
+}
 
-    fn end(&mut self) {
-        if self.left == 0 {
-            self.have = 0;
+impl Messages {
+    /// Those for which `fails` says so are broken.
+    fn pass(&mut self, mut bytes: &mut [u8], mut fails: impl FnMut() -> bool) {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let here = self.left.min(bytes.len());
+                self.left -= here;
+                bytes = &mut bytes[here..];
+                continue;
+            }
+            self.head[self.have] = bytes[0];
+            if self.have == 0 && fails() {
+                bytes[0] = BROKEN;
+            }
+            self.have = (self.have + 1) % HEAD;
+            if self.have == 0 {
+                let [_, length @ ..] = self.head;
+                self.left = u32::from_be_bytes(length) as usize;
+            }
+            bytes = &mut bytes[1..];
         }
     }
 }
@@ -83,57 +117,112 @@ mod tests {
 
     use super::*;
 
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    const HEADERS: u8 = 1;
+    const PADDED: u8 = 8;
+
+    fn frame(kind: u8, padding: Option<u8>, stream: u32, content: &[u8]) -> Vec<u8> {
+        let mut payload: Vec<u8> = padding.into_iter().collect();
+        payload.extend(content);
+        payload.extend(vec![0x55; usize::from(padding.unwrap_or(0))]);
         let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, flags]);
+        frame.extend([kind, if padding.is_some() { PADDED } else { 0 }]);
         frame.extend(stream.to_be_bytes());
         frame.extend(payload);
         frame
     }
 
-    fn frames() -> impl Strategy<Value = Vec<(u8, bool, u32, Vec<u8>)>> {
-        let payload = prop::collection::vec(any::<u8>(), 0..40);
-        prop::collection::vec((0_u8..10, any::<bool>(), 0_u32..50, payload), 0..30)
+    fn message(content: &[u8]) -> Vec<u8> {
+        let mut message = vec![0];
+        message.extend((content.len() as u32).to_be_bytes());
+        message.extend(content);
+        message
+    }
+
+    /// By stream its messages, each with whether it is to fail, and into frames of which length they
+    /// are cut, with which padding, with other frames between.
+    type Said = Vec<(Vec<(Vec<u8>, bool)>, usize, Option<u8>)>;
+
+    fn said() -> impl Strategy<Value = Said> {
+        let content = prop::collection::vec(any::<u8>(), 0..30);
+        let messages = prop::collection::vec((content, any::<bool>()), 0..6);
+        prop::collection::vec((messages, 1_usize..40, prop::option::of(0_u8..5)), 0..6)
+    }
+
+    /// The frames of all streams, one of each in turn; the fate of messages in their order on the wire.
+    fn frames(said: &Said, broken: bool) -> (Vec<u8>, Vec<bool>) {
+        let mut streams = Vec::new();
+        for (messages, length, padding) in said {
+            let mut bytes = Vec::new();
+            let mut starts = Vec::new();
+            for (content, fails) in messages {
+                starts.push((bytes.len(), *fails));
+                let mut message = message(content);
+                message[0] = if broken && *fails { BROKEN } else { 0 };
+                bytes.extend(message);
+            }
+            streams.push((bytes, starts, *length, *padding));
+        }
+        let (mut wire, mut fates) = (Vec::new(), Vec::new());
+        let rounds = streams.iter().map(|(bytes, _, length, _)| bytes.len().div_ceil(*length));
+        for round in 0..rounds.max().unwrap_or(0) {
+            for (at, (bytes, starts, length, padding)) in streams.iter().enumerate() {
+                let here =
+                    (round * length).min(bytes.len())..((round + 1) * length).min(bytes.len());
+                let begun = starts.iter().filter(|(start, _)| here.contains(start));
+                fates.extend(begun.map(|(_, fails)| *fails));
+                let stream = at as u32 * 2 + 1;
+                wire.extend(frame(HEADERS, *padding, stream, b"\0\0\0\0\x05head"));
+                wire.extend(frame(DATA, *padding, stream, &bytes[here]));
+            }
+        }
+        (wire, fates)
     }
 
     proptest! {
-        /// However the bytes are cut: of every DATA frame with content the first byte of it, and
-        /// nothing else.
+        /// However messages are cut into frames and frames into pieces: of each message that is to
+        /// fail the first byte, and nothing else.
         #[test]
-        fn exactly_the_first_byte_of_every_answer(frames in frames(), cut in 1_usize..50) {
+        fn exactly_the_first_byte_of_what_fails(said in said(), cut in 1_usize..50) {
             let mut answers = Answers::default();
-            let (mut sent, mut expected) = (Vec::new(), Vec::new());
-            for (kind, padded, stream, payload) in frames {
-                let flags = if padded { PADDED } else { 0 };
-                let stream = stream * 2 + 1;
-                sent.extend(frame(kind, flags, stream, &payload));
-                let mut broken = payload;
-                if kind == DATA && let Some(byte) = broken.get_mut(usize::from(padded)) {
-                    *byte = BROKEN;
-                }
-                expected.extend(frame(kind, flags, stream, &broken));
+            let mut asked = vec![0; 24];
+            for at in 0..said.len() as u32 {
+                asked.extend(frame(DATA, None, at * 2 + 1, b"asked"));
             }
+            for piece in asked.chunks_mut(cut) {
+                answers.asked(piece, true);
+            }
+            let ((mut sent, fates), (expected, _)) = (frames(&said, false), frames(&said, true));
+            let mut fates = fates.into_iter();
             for piece in sent.chunks_mut(cut) {
-                answers.pass(piece, true, || true);
+                answers.answered(piece, true, || fates.next().unwrap_or_default());
             }
             prop_assert_eq!(sent, expected);
+            prop_assert_eq!(fates.next(), None);
         }
     }
 
     #[test]
-    fn what_was_under_way_goes_on_and_the_share_is_drawn() {
+    fn answers_to_what_was_asked_since_fail_over_old_streams_too() {
         let mut answers = Answers::default();
-        let mut pass = |stream, failing, draw| {
-            let mut bytes = frame(DATA, 0, stream, b"\0answer");
-            answers.pass(&mut bytes, failing, || draw);
-            bytes[HEAD] == BROKEN
+        answers.asked(&mut [0; 24], false);
+        let ask = |answers: &mut Answers, stream, failing| {
+            answers.asked(&mut frame(DATA, None, stream, b"asked"), failing);
         };
-        assert!(!pass(5, false, true), "there is no fault");
-        assert!(!pass(5, true, true), "it was open before");
-        assert!(pass(7, true, true));
-        assert!(!pass(9, true, false), "not drawn");
-        assert!(!pass(11, false, true), "the fault is over");
-        assert!(!pass(11, true, true), "it is another fault now");
-        assert!(pass(13, true, true));
+        let hit = |answers: &mut Answers, stream, failing, draw: bool| {
+            let mut bytes = frame(DATA, None, stream, &message(b"answer"));
+            let content = bytes.len() - message(b"answer").len();
+            answers.answered(&mut bytes, failing, || draw);
+            bytes[content] == BROKEN
+        };
+        ask(&mut answers, 5, false);
+        ask(&mut answers, 7, false);
+        assert!(!hit(&mut answers, 5, false, true), "there is no fault");
+        assert!(!hit(&mut answers, 5, true, true), "it was asked before");
+        ask(&mut answers, 7, true);
+        assert!(hit(&mut answers, 7, true, true), "it was open before, and asked since");
+        assert!(!hit(&mut answers, 7, true, false), "not drawn");
+        assert!(!hit(&mut answers, 5, true, true), "nobody asked over it since");
+        assert!(!hit(&mut answers, 7, false, true), "the fault is over");
+        assert!(!hit(&mut answers, 7, true, true), "it is another fault now");
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -38,8 +39,15 @@ pub(crate) async fn carry(mut client: TcpStream, mut way: Way) {
     let mut shape = way.shape.clone();
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    let there = one_way(from_client, to_server, way.clone(), None);
-    let back = one_way(from_server, to_client, way, Some(Answers::default()));
+    let answers = Mutex::new(Answers::default());
+    let there = one_way(from_client, to_server, way.clone(), |bytes, way| {
+        answers.lock().asked(bytes, way.errors_percent() > 0);
+    });
+    let back = one_way(from_server, to_client, way, |bytes, way| {
+        let percent = way.errors_percent();
+        let fails = || way.env.random_u64() % 100 < percent;
+        answers.lock().answered(bytes, percent > 0, fails);
+    });
     let is_broken = tokio::select! {
         biased;
         _ = shape.wait_for(|shape| shape.fault == Fault::Reset) => true,
@@ -62,10 +70,10 @@ async fn one_way(
     from: ReadHalf<'_>,
     to: WriteHalf<'_>,
     way: Way,
-    answers: Option<Answers>,
+    follow: impl FnMut(&mut [u8], &Way),
 ) -> io::Result<()> {
     let (sent, arriving) = mpsc::channel(ON_THE_WAY);
-    let arrivals = Arrivals { to, way: way.clone(), answers };
+    let arrivals = Arrivals { to, way: way.clone(), follow };
     tokio::try_join!(send(from, way, sent), arrivals.run(arriving))?;
     Ok(())
 }
@@ -86,22 +94,18 @@ async fn send(mut from: ReadHalf<'_>, way: Way, sent: mpsc::Sender<Sent>) -> io:
 }
 
 /// The far end of one way.
-struct Arrivals<'a> {
+struct Arrivals<'a, F> {
     to: WriteHalf<'a>,
     way: Way,
-    /// Followed on the way back.
-    answers: Option<Answers>,
+    /// Sees everything, and may change it.
+    follow: F,
 }
 
-impl Arrivals<'_> {
+impl<F: FnMut(&mut [u8], &Way)> Arrivals<'_, F> {
     async fn run(mut self, mut arriving: mpsc::Receiver<Sent>) -> io::Result<()> {
         while let Some((due_us, mut bytes)) = arriving.recv().await {
             self.way.until(due_us).await;
-            let percent = u64::from(self.way.now().fault.errors_percent());
-            let env = &self.way.env;
-            if let Some(answers) = &mut self.answers {
-                answers.pass(&mut bytes, percent > 0, || env.random_u64() % 100 < percent);
-            }
+            (self.follow)(&mut bytes, &self.way);
             self.write(bytes.freeze()).await?;
         }
         self.to.shutdown().await
@@ -127,6 +131,11 @@ impl Arrivals<'_> {
 impl Way {
     fn now(&self) -> Shape {
         *self.shape.borrow()
+    }
+
+    /// Of a hundred answers, so many that cannot be read.
+    fn errors_percent(&self) -> u64 {
+        u64::from(self.now().fault.errors_percent())
     }
 
     /// Waits until this time of the steady clock.

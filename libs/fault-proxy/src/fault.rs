@@ -33,8 +33,8 @@ pub enum Fault {
         /// Bytes a second.
         bytes_per_s: u32,
     },
-    /// A share of the answers over HTTP/2 cannot be read; the connection and what was already under
-    /// way over it go on. See [`crate::Answers`].
+    /// A share of the answers over gRPC cannot be read; the connection goes on, and so do streams
+    /// over which nothing is asked any more. See [`crate::Answers`].
     Errors {
         /// Of a hundred.
         percent: u32,

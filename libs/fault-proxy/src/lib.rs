@@ -12,6 +12,7 @@
 mod answers;
 mod connection;
 mod fault;
+mod frames;
 mod link;
 mod wire;
 
