@@ -51,7 +51,8 @@ pub enum Speaks {
 
 /// A port, bound, with its limits.
 pub struct Port {
-    listener: TcpListener,
+    /// Until it stops: who comes later is to be refused and not to wait.
+    listener: Option<TcpListener>,
     speaks: Speaks,
     span: Spans,
     pub(crate) name: &'static str,
@@ -72,7 +73,8 @@ impl Port {
         env: Arc<dyn Env>,
     ) -> Self {
         let shared = Arc::new(Shared::new(env, limits));
-        Self { listener, speaks, span: |_| Span::none(), name, shared, crowd: Arc::default() }
+        let (listener, crowd) = (Some(listener), Arc::default());
+        Self { listener, speaks, span: |_| Span::none(), name, shared, crowd }
     }
 
     /// Requests are answered in such spans.
@@ -87,20 +89,20 @@ impl Port {
     /// # Errors
     /// The system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?.local_addr()
     }
 
     /// Serves until `stop` completes, and then what is under way to its end.
-    pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
+    pub async fn serve(mut self, router: Router, stop: impl Future<Output = ()>) {
         let (env, builder) = (self.shared.env.clone(), self.builder());
         let (mut tasks, mut stop) = (JoinSet::new(), pin!(stop));
         let mut tick = env.sleep_ms(SWEEP_MS);
-        let (mut next, mut open) = (0_u64, true);
-        while open || !tasks.is_empty() {
+        let mut next = 0_u64;
+        while self.listener.is_some() || !tasks.is_empty() {
             tokio::select! {
                 biased;
-                () = &mut stop, if open => {
-                    open = false;
+                () = &mut stop, if self.listener.is_some() => {
+                    self.listener = None;
                     self.crowd.finish();
                 }
                 () = &mut tick => {
@@ -108,7 +110,7 @@ impl Port {
                     tick = env.sleep_ms(SWEEP_MS);
                 }
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-                accepted = self.listener.accept(), if open => match accepted {
+                accepted = accept(self.listener.as_ref()) => match accepted {
                     Ok((stream, _)) => {
                         if let Some(stream) = self.admit(stream) {
                             next += 1;
@@ -215,6 +217,13 @@ impl Port {
             self.crowd.ended(Reason::Displaced);
         }
         self.shared.env.sleep_ms(PAUSE_MS).await;
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,50 @@
+//! A port that stops: what is under way goes on, who comes later is refused.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use bytes::Bytes;
+use clock::SystemEnv;
+use edge::{Limits, Port, Speaks};
+use futures::{StreamExt, stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// A first word, and then nothing for ever.
+async fn told() -> Body {
+    let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"first"))]);
+    Body::from_stream(first.chain(stream::pending()))
+}
+
+/// Not in the backlog, where it would wait until the last of the others has gone.
+#[tokio::test]
+async fn who_comes_later_is_refused_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = Port::new(("test", listener), Speaks::Http, Limits::default(), SystemEnv::shared());
+    let at = port.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = Router::new().route("/told", get(told));
+    let serving = tokio::spawn(port.serve(router, async move { _ = stopped.await }));
+
+    let mut under_way = TcpStream::connect(at).await.unwrap();
+    under_way.write_all(b"GET /told HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"first\r\n") {
+        assert!(under_way.read_buf(&mut heard).await.unwrap() > 0, "it ended");
+    }
+    stop.send(()).unwrap();
+    let refused = async {
+        while TcpStream::connect(at).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refused).await.expect("refused");
+    assert!(!serving.is_finished(), "what is under way goes on");
+    serving.abort();
+}
