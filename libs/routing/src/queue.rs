@@ -29,6 +29,9 @@ pub struct QueueSettings {
     pub patience_ms: u64,
     /// Under overload, ms.
     pub overload_ms: u64,
+    /// Overload is over when nobody has had to wait for so long, ms: that a queue is empty for a moment
+    /// says little when nobody may stay in it.
+    pub calm_ms: u64,
 }
 
 /// A request that waits.
@@ -46,6 +49,8 @@ pub struct Queue {
     waiting: [VecDeque<Waiting>; PRIORITIES],
     /// When it was last seen empty.
     empty_ms: u64,
+    /// When somebody last had to wait, if that was under overload.
+    overloaded_ms: Option<u64>,
 }
 
 /// What became of a request that wanted to wait.
@@ -66,7 +71,7 @@ impl Queue {
     /// Empty.
     #[must_use]
     pub fn new(settings: QueueSettings, now_ms: u64) -> Self {
-        Self { settings, waiting: Default::default(), empty_ms: now_ms }
+        Self { settings, waiting: Default::default(), empty_ms: now_ms, overloaded_ms: None }
     }
 
     /// How many wait.
@@ -81,10 +86,13 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Whether it has not been empty for as long as a burst may take.
+    /// Whether it has not been empty for as long as a burst may take, or was so a moment ago.
     #[must_use]
     pub fn is_overloaded(&self, now_ms: u64) -> bool {
-        !self.is_empty() && now_ms.saturating_sub(self.empty_ms) >= self.settings.patience_ms
+        let QueueSettings { patience_ms, calm_ms, .. } = self.settings;
+        let still = |at_ms: u64| now_ms.saturating_sub(at_ms) < calm_ms;
+        self.overloaded_ms.is_some_and(still)
+            || (!self.is_empty() && now_ms.saturating_sub(self.empty_ms) >= patience_ms)
     }
 
     /// Lets a request wait. When there is no room, one of a lower priority makes it.
@@ -101,6 +109,7 @@ impl Queue {
             }
         }
         let overloaded = self.is_overloaded(now_ms);
+        self.overloaded_ms = overloaded.then_some(now_ms);
         let patience_ms =
             if overloaded { self.settings.overload_ms } else { self.settings.patience_ms };
         let until_ms = now_ms.saturating_add(patience_ms);

@@ -9,7 +9,7 @@ const SETTINGS: AdmissionSettings = AdmissionSettings {
     cap: 4,
     floor: 2,
     pause_ms: 100,
-    queue: QueueSettings { length: 3, patience_ms: 50, overload_ms: 5 },
+    queue: QueueSettings { length: 3, patience_ms: 50, overload_ms: 5, calm_ms: 20 },
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,8 @@ proptest! {
         let (mut now_ms, mut in_flight, mut empty_ms) = (0_u64, 0_u64, 0_u64);
         let mut waiting = Vec::<Request>::new();
         let mut shed = BTreeSet::new();
+        let mut hard_ms = None::<u64>;
+        let still = |hard_ms: Option<u64>, now_ms: u64| hard_ms.is_some_and(|at_ms| now_ms - at_ms < 20);
         for (arrived, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Pass { ms } => {
@@ -70,7 +72,8 @@ proptest! {
                         }
                         Arrival::Waits { ticket, patience_ms, displaced } => {
                             prop_assert!(in_flight >= door.limit());
-                            let overloaded = !waiting.is_empty() && now_ms - empty_ms >= 50;
+                            let full_for_long = !waiting.is_empty() && now_ms - empty_ms >= 50;
+                            let overloaded = full_for_long || still(hard_ms, now_ms);
                             let least = waiting.iter().min_by_key(|r| (r.priority, r.arrived)).copied();
                             let full = waiting.len() == 3;
                             prop_assert_eq!(displaced, least.filter(|_| full).map(|r| r.ticket));
@@ -79,7 +82,8 @@ proptest! {
                                 waiting.retain(|request| request.ticket != displaced);
                                 shed.insert(displaced);
                             }
-                            let expected_ms = if overloaded && !waiting.is_empty() { 5 } else { 50 };
+                            hard_ms = overloaded.then_some(now_ms);
+                            let expected_ms = if overloaded { 5 } else { 50 };
                             prop_assert_eq!(patience_ms, expected_ms);
                             waiting.push(Request { ticket, priority, arrived, until_ms: now_ms + patience_ms });
                         }
@@ -90,7 +94,7 @@ proptest! {
                     in_flight -= 1;
                     let called = door.leave(finish, now_ms);
                     for ticket in called {
-                        let newest_first = now_ms - empty_ms >= 50;
+                        let newest_first = now_ms - empty_ms >= 50 || still(hard_ms, now_ms);
                         let order = |request: &&Request| {
                             let turn = if newest_first { request.arrived } else { usize::MAX - request.arrived };
                             (request.priority, turn)

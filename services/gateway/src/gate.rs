@@ -23,7 +23,9 @@ const FLOOR: u64 = 8;
 const PAUSE_MS: u64 = 100;
 /// How long a burst may wait, and how long anybody under overload, ms.
 const PATIENCE_MS: u64 = 50;
-const OVERLOAD_MS: u64 = 5;
+const OVERLOAD_MS: u64 = 2;
+/// Overload is over when nobody has had to wait for so long, ms.
+const CALM_MS: u64 = 20;
 /// Clients whose quotas are kept apart.
 const CLIENTS: usize = 1_024;
 
@@ -69,6 +71,7 @@ impl Gate {
             length: config.max_waiting,
             patience_ms: PATIENCE_MS,
             overload_ms: OVERLOAD_MS,
+            calm_ms: CALM_MS,
         };
         let cap = config.max_in_flight as u64;
         let settings = AdmissionSettings { cap, floor: FLOOR, pause_ms: PAUSE_MS, queue };
