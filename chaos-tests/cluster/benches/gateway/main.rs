@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use cases::{Case, Taken};
 use cluster::Mesh;
+use cluster::faults::calm;
 use echo::Echo;
 use load::Load;
 
@@ -40,6 +41,7 @@ fn main() {
     }
     let mut mesh = Mesh::start();
     question::fill(&mut mesh);
+    mesh.wait_until("the mesh is calm", calm);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(measure(&mesh));
 }
@@ -47,7 +49,10 @@ fn main() {
 async fn measure(mesh: &Mesh) {
     let region = cases::region(mesh);
     let echo = Echo::start(&question::answers(&region).await);
-    let cases = cases::all(&region, &echo);
+    let mut cases = cases::all(&region, &echo);
+    if let Some(part) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
+        cases.retain(|case| case.floor.is_none() || case.name.contains(&part));
+    }
     let mut taken: Vec<Taken> = cases.iter().map(|_| Taken::default()).collect();
     for _ in 0..ROUNDS {
         for (case, taken) in cases.iter().zip(&mut taken) {
