@@ -1,13 +1,13 @@
 # Two commands matter to a newcomer: `make demo` and `make test`.
 CARGO := cargo
 # From g++ on for librdkafka, which is built from source.
-PACKAGES := gcc libc6-dev python3 python3-venv g++ make pkg-config zlib1g-dev libssl-dev
+PACKAGES := gcc libc6-dev python3 python3-venv curl g++ make pkg-config zlib1g-dev libssl-dev
 
 # Tests fail by panicking, and print their seeds; nothing else may.
 IN_TESTS := -A clippy::unwrap_used -A clippy::expect_used -A clippy::panic -A clippy::print_stdout -A clippy::print_stderr
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-feast bench bench-kafka kafka lint setup
+.PHONY: help demo test test-rust test-clients bench bench-kafka kafka lint setup
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,14 +22,14 @@ demo: setup ## Three regions, a month of departures, one region killed
 kafka: setup ## Kafka's jars, for tests and `up --kafka start`; needs Java 17 and Maven
 	@scripts/kafka
 
-test: test-rust test-feast ## All tests
+test: test-rust test-clients ## All tests
 
 test-rust: setup kafka
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 # After `test-rust`, which builds the binary (it has tests of its own, so cargo builds it for them).
-test-feast: setup test-rust
-	scripts/test-feast
+test-clients: setup test-rust
+	scripts/test-clients
 
 bench: setup ## Benchmarks (criterion), January twenty times through three regions, what a gateway costs
 	$(CARGO) bench --locked -p lattice -p fold -p store -p backbone-local

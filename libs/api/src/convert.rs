@@ -1,4 +1,5 @@
-//! Values between the lattice and the wire. A value without a kind is null.
+//! Values between the lattice and the wire, where a value without a kind is null; and what holds for
+//! several answers at once.
 
 use std::sync::Arc;
 
@@ -6,6 +7,21 @@ use lattice::Value;
 
 use crate::v1;
 use crate::v1::value::Kind;
+
+impl v1::FeatureInfo {
+    /// What can be said of what was made of both.
+    #[must_use]
+    pub fn coarser(self, other: Self) -> Self {
+        Self {
+            resolution_ms: self.resolution_ms.max(other.resolution_ms),
+            as_of_ms: match (self.as_of_ms, other.as_of_ms) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+            covered_from_ms: self.covered_from_ms.max(other.covered_from_ms),
+        }
+    }
+}
 
 impl From<&Value> for v1::Value {
     fn from(value: &Value) -> Self {

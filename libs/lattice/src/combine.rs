@@ -46,30 +46,64 @@ pub struct Combined {
     pub seen: Option<Header>,
 }
 
-/// Combines panes of one plan, entity and width, of all origins, in one pass.
+/// Combines panes of one plan, entity and width, of all origins, in one pass; one entity after the
+/// other, so that what is the same for all is found out once.
 ///
-/// `panes` must come ordered by (origin, span); floats are added in that order, so every region
-/// gets the same bits, and `first` and `last` break ties by it. All panes have cells of these
-/// `specs`; a want of a cell that is not among them is null.
+/// Panes must come ordered by (origin, span); floats are added in that order, so every region gets
+/// the same bits, and `first` and `last` break ties by it. All panes have cells of the same specs; a
+/// want of a cell that is not among them is null.
+pub struct Combiner {
+    windows: Windows,
+    slots: Vec<Slot>,
+}
+
+impl Combiner {
+    /// For these wants of these cells.
+    #[must_use]
+    pub fn new(specs: &[CellSpec], wants: &[Want]) -> Self {
+        let windows = Windows::new(wants);
+        let slots = slots(specs, wants, &windows);
+        Self { windows, slots }
+    }
+
+    /// Takes in the panes of an entity. Its values are there to be [taken](Self::take).
+    ///
+    /// # Errors
+    /// A pane cannot be read; then this combiner is of no use any more.
+    pub fn absorb<'a>(
+        &mut self,
+        panes: &mut dyn Iterator<Item = PaneView<'a>>,
+    ) -> Result<Option<Header>, DecodeError> {
+        let mut seen: Option<Header> = None;
+        for pane in panes {
+            let mut bytes = pane.cells;
+            seen.get_or_insert_default().join(Header::take(&mut bytes)?);
+            if self.windows.hold(pane.span) {
+                absorb(&mut self.slots, &self.windows, bytes)?;
+            }
+        }
+        Ok(seen)
+    }
+
+    /// What came together, each with its place among the wants; the next entity begins.
+    pub fn take(&mut self) -> impl Iterator<Item = (usize, Value)> {
+        self.slots.iter_mut().map(|slot| (slot.want, slot.take()))
+    }
+}
+
+/// Combines the panes of one entity, as a [`Combiner`] does.
+///
+/// # Errors
+/// A pane cannot be read.
 pub fn combine<'a>(
     specs: &[CellSpec],
     wants: &[Want],
     panes: &mut dyn Iterator<Item = PaneView<'a>>,
 ) -> Result<Combined, DecodeError> {
-    let mut windows = Windows::new(wants);
-    let mut slots = slots(specs, wants, &windows);
-    let mut seen: Option<Header> = None;
-    for pane in panes {
-        let mut bytes = pane.cells;
-        seen.get_or_insert_default().join(Header::take(&mut bytes)?);
-        if windows.hold(pane.span) {
-            absorb(&mut slots, &windows, bytes)?;
-        }
-    }
+    let mut combiner = Combiner::new(specs, wants);
+    let seen = combiner.absorb(panes)?;
     let mut values = vec![Value::Null; wants.len()];
-    for slot in slots {
-        values[slot.want] = slot.union.value();
-    }
+    combiner.take().for_each(|(want, value)| values[want] = value);
     Ok(Combined { values, seen })
 }
 
@@ -107,9 +141,22 @@ impl Windows {
 /// Where one want is put together.
 struct Slot {
     cell: usize,
+    spec: CellSpec,
     window: usize,
     want: usize,
     union: CellUnion,
+    /// Whether anything was taken in.
+    used: bool,
+}
+
+impl Slot {
+    fn take(&mut self) -> Value {
+        let value = self.union.value();
+        if std::mem::take(&mut self.used) {
+            self.union = CellUnion::new(self.spec);
+        }
+        value
+    }
 }
 
 /// Ordered by cell, as cells stand in a pane.
@@ -118,7 +165,8 @@ fn slots(specs: &[CellSpec], wants: &[Want], windows: &Windows) -> Vec<Slot> {
     for (want, Want { cell, cut }) in wants.iter().enumerate() {
         let window = windows.0.iter().position(|(known, _)| known == cut);
         if let (Some(spec), Some(window)) = (specs.get(*cell), window) {
-            slots.push(Slot { cell: *cell, window, want, union: CellUnion::new(*spec) });
+            let (union, used) = (CellUnion::new(*spec), false);
+            slots.push(Slot { cell: *cell, spec: *spec, window, want, union, used });
         }
     }
     slots.sort_by_key(|slot| slot.cell);
@@ -136,6 +184,7 @@ fn absorb(slots: &mut [Slot], windows: &Windows, mut bytes: &[u8]) -> Result<(),
         }
         if windows.0[slot.window].1 {
             slot.union.absorb(cell)?;
+            slot.used = true;
         }
     }
     Ok(())

@@ -1,15 +1,14 @@
 //! What nodes answered, turned into columns in the order that was asked for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use api::node::v1 as node;
 use api::v1::{self, FeatureColumn, FeatureInfo, FieldStatus, MeshInfo};
 use catalog::{Column, ColumnSource, Resolved};
 use lattice::Value;
 
-use crate::keys::{Place, Rows};
+use crate::keys::{Places, Rows};
 use crate::on_demand;
-use crate::refusal::Refusal;
 use crate::token;
 
 /// One value with what is known of it.
@@ -26,14 +25,32 @@ impl Cell {
     fn absent() -> Self {
         Self { value: Value::Null, status: FieldStatus::NotFound, event_time_ms: 0, reason: None }
     }
+
+    fn of_request(value: Value) -> Self {
+        Self { value, status: FieldStatus::Present, event_time_ms: 0, reason: None }
+    }
 }
 
-/// A region's answer to a read.
+/// A region's answer to a read, which fits it.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) region: String,
     pub(crate) route: &'static str,
     pub(crate) response: node::ReadResponse,
+}
+
+/// Whether this can be an answer to that: a node that answers something else than it was asked is as
+/// good as one that does not answer.
+pub(crate) fn fits(asked: &[node::ViewRead], answer: &node::ReadResponse) -> bool {
+    let fits = |(asked, given): (&node::ViewRead, &node::ViewValues)| {
+        let (width, count) = (asked.features.len(), asked.entities.len());
+        let whole = |c: &node::Column| c.values.len() == count && c.statuses.len() == count;
+        given.columns.len() == width
+            && given.features.len() == width
+            && given.event_times_ms.len() == count
+            && given.columns.iter().all(whole)
+    };
+    asked.len() == answer.views.len() && asked.iter().zip(&answer.views).all(fits)
 }
 
 /// Entity columns first, then features; and how the answer came about.
@@ -42,63 +59,26 @@ pub(crate) fn assemble(
     rows: &Rows,
     answered: Answered,
     (full_names, as_of_ms): (bool, Option<i64>),
-) -> Result<v1::GetFeaturesResponse, Refusal> {
-    check(rows, &answered)?;
+) -> v1::GetFeaturesResponse {
     let mut out = v1::GetFeaturesResponse::default();
     for (key, values) in resolved.join_keys.iter().zip(&rows.keys) {
         out.feature_names.push(key.name.to_string());
         out.results.push(entity_column(values));
     }
-    let first = out.results.len();
-    let name = |column: &Column| if full_names { &column.full } else { &column.short }.to_string();
-    out.feature_names.extend(resolved.columns.iter().map(name));
-    out.results.resize_with(out.feature_names.len(), || FeatureColumn {
-        values: Vec::with_capacity(rows.count),
-        statuses: Vec::with_capacity(rows.count),
-        event_timestamps_ms: Vec::with_capacity(rows.count),
-    });
-    let mut invalid = HashMap::new();
-    for row in 0..rows.count {
-        let computed = compute(resolved, rows, &answered.response, row);
-        for (i, column) in resolved.columns.iter().enumerate() {
-            let results = &mut out.results[first + i];
-            if let ColumnSource::View { view, position } = column.source
-                && let Some(entity) = entity(rows, &answered.response, view, row)
-                && entity.invalid_reason.is_empty()
-            {
-                // Most columns are just that: passed on as they came.
-                results.values.push(entity.values[position].clone());
-                results.statuses.push(entity.statuses[position]);
-                results.event_timestamps_ms.push(entity.event_time_ms);
-                continue;
-            }
-            let cell = cell(column.source, rows, &answered.response, &computed, row);
-            if let Some(reason) = cell.reason {
-                invalid.insert(out.feature_names[first + i].clone(), reason);
-            }
-            results.values.push(cell.value.into());
-            results.statuses.push(cell.status.into());
-            results.event_timestamps_ms.push(cell.event_time_ms);
-        }
+    let given = Given { rows, views: &answered.response.views, computed: Vec::new() };
+    let given = given.compute(resolved);
+    let infos = infos(resolved, &given);
+    let (mut features, mut invalid) = (HashMap::new(), HashMap::new());
+    for (column, info) in resolved.columns.iter().zip(infos) {
+        let name = if full_names { &column.full } else { &column.short }.to_string();
+        let (results, reason) = given.column(column);
+        out.results.push(results);
+        reason.into_iter().for_each(|reason| _ = invalid.insert(name.clone(), reason));
+        features.insert(name.clone(), info);
+        out.feature_names.push(name);
     }
-    let infos = infos(resolved, rows, &answered.response);
-    let features = out.feature_names[first..].iter().cloned().zip(infos).collect();
     out.mesh = Some(MeshInfo { invalid, features, as_of_ms, ..mesh(answered) });
-    Ok(out)
-}
-
-/// A node that answers something else than it was asked is as good as one that does not answer.
-fn check(rows: &Rows, answered: &Answered) -> Result<(), Refusal> {
-    let (asked, given) = (&rows.reads, &answered.response.views);
-    let same = asked.len() == given.len()
-        && asked.iter().zip(given).all(|(asked, given)| {
-            let width = asked.features.len();
-            asked.entities.len() == given.rows.len()
-                && given.features.len() == width
-                && given.rows.iter().all(|r| r.values.len() == width && r.statuses.len() == width)
-        });
-    let odd = || format!("{}: the answer does not fit the question", answered.region);
-    if same { Ok(()) } else { Err(Refusal::Unavailable(odd())) }
+    out
 }
 
 fn entity_column(values: &[Value]) -> FeatureColumn {
@@ -113,75 +93,90 @@ fn entity_column(values: &[Value]) -> FeatureColumn {
     }
 }
 
-/// The features of every on-demand view in one row; a view's inputs come before it.
-fn compute(
-    resolved: &Resolved,
-    rows: &Rows,
-    response: &node::ReadResponse,
-    row: usize,
-) -> Vec<Vec<Cell>> {
-    let mut computed: Vec<Vec<Cell>> = Vec::with_capacity(resolved.on_demand.len());
-    for read in &resolved.on_demand {
-        let next = on_demand::evaluate(read, |source| cell(source, rows, response, &computed, row));
-        computed.push(next);
+/// What there is to make columns of.
+struct Given<'a> {
+    rows: &'a Rows,
+    views: &'a [node::ViewValues],
+    /// Per on-demand view and feature, its rows.
+    computed: Vec<Vec<Vec<Cell>>>,
+}
+
+impl Given<'_> {
+    /// The features of every on-demand view; a view's inputs come before it.
+    fn compute(mut self, resolved: &Resolved) -> Self {
+        for read in &resolved.on_demand {
+            let mut columns = vec![Vec::with_capacity(self.rows.count); read.features.len()];
+            for row in 0..self.rows.count {
+                let cells = on_demand::evaluate(read, |source| self.cell(source, row));
+                columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+            }
+            self.computed.push(columns);
+        }
+        self
     }
-    computed
-}
 
-/// What was answered for a row of a view; `None`: no entity can have its key.
-fn entity<'a>(
-    rows: &Rows,
-    response: &'a node::ReadResponse,
-    view: usize,
-    row: usize,
-) -> Option<&'a node::EntityValues> {
-    let place = rows.places[view][row]?;
-    Some(&response.views[place.read].rows[place.entity])
-}
+    /// A column; and why some of it is INVALID, if it is.
+    fn column(&self, column: &Column) -> (FeatureColumn, Option<String>) {
+        // Most columns are just that: passed on as they came.
+        if let ColumnSource::View { view, position } = column.source
+            && let Places::Rows(read) = self.rows.places[view]
+        {
+            let (values, of) = (&self.views[read], &self.views[read].columns[position]);
+            let is_invalid = of.statuses.contains(&FieldStatus::Invalid.into());
+            let reason = Some(&of.invalid_reason).filter(|_| is_invalid);
+            let passed = FeatureColumn {
+                values: of.values.clone(),
+                statuses: of.statuses.clone(),
+                event_timestamps_ms: values.event_times_ms.clone(),
+            };
+            return (passed, reason.cloned());
+        }
+        let (mut made, mut invalid) = (FeatureColumn::default(), None);
+        for row in 0..self.rows.count {
+            let cell = self.cell(column.source, row);
+            invalid = cell.reason.or(invalid);
+            made.values.push(cell.value.into());
+            made.statuses.push(cell.status.into());
+            made.event_timestamps_ms.push(cell.event_time_ms);
+        }
+        (made, invalid)
+    }
 
-fn cell(
-    source: ColumnSource,
-    rows: &Rows,
-    response: &node::ReadResponse,
-    computed: &[Vec<Cell>],
-    row: usize,
-) -> Cell {
-    match source {
-        ColumnSource::View { view, position } => {
-            let Some(entity) = entity(rows, response, view, row) else { return Cell::absent() };
-            let status = FieldStatus::try_from(entity.statuses[position]).unwrap_or_default();
-            let reason = (status == FieldStatus::Invalid).then(|| entity.invalid_reason.clone());
-            Cell {
-                value: (&entity.values[position]).into(),
-                status,
-                event_time_ms: entity.event_time_ms,
-                reason,
+    fn cell(&self, source: ColumnSource, row: usize) -> Cell {
+        match source {
+            ColumnSource::View { view, position } => {
+                let Some((read, entity)) = self.rows.places[view].of(row) else {
+                    return Cell::absent();
+                };
+                let (values, column) = (&self.views[read], &self.views[read].columns[position]);
+                let status = FieldStatus::try_from(column.statuses[entity]).unwrap_or_default();
+                let invalid = status == FieldStatus::Invalid;
+                Cell {
+                    value: (&column.values[entity]).into(),
+                    status,
+                    event_time_ms: values.event_times_ms[entity],
+                    reason: invalid.then(|| column.invalid_reason.clone()),
+                }
+            }
+            ColumnSource::OnDemand { view, position } => {
+                let column = self.computed.get(view).and_then(|columns| columns.get(position));
+                column.and_then(|cells| cells.get(row)).map_or_else(Cell::absent, Cell::clone)
+            }
+            ColumnSource::Request { position } => {
+                Cell::of_request(self.rows.request[position][row].clone())
             }
         }
-        ColumnSource::OnDemand { view, position } => computed
-            .get(view)
-            .and_then(|cells| cells.get(position))
-            .map_or_else(Cell::absent, Cell::clone),
-        ColumnSource::Request { position } => Cell {
-            value: rows.request[position][row].clone(),
-            status: FieldStatus::Present,
-            event_time_ms: 0,
-            reason: None,
-        },
     }
 }
 
 /// One per column.
-fn infos(resolved: &Resolved, rows: &Rows, response: &node::ReadResponse) -> Vec<FeatureInfo> {
+fn infos(resolved: &Resolved, given: &Given<'_>) -> Vec<FeatureInfo> {
     let mut computed: Vec<Vec<FeatureInfo>> = Vec::new();
-    let reads_of = |places: &Vec<Option<Place>>| -> BTreeSet<usize> {
-        places.iter().flatten().map(|place| place.read).collect()
-    };
-    let reads: Vec<BTreeSet<usize>> = rows.places.iter().map(reads_of).collect();
     let info = |source: ColumnSource, computed: &[Vec<FeatureInfo>]| match source {
-        ColumnSource::View { view, position } => on_demand::coarsest(
-            reads[view].iter().map(|read| response.views[*read].features[position]),
-        ),
+        ColumnSource::View { view, position } => {
+            let read = given.rows.places[view].read();
+            read.map_or_else(FeatureInfo::default, |read| given.views[read].features[position])
+        }
         ColumnSource::OnDemand { view, position } => {
             computed.get(view).and_then(|infos| infos.get(position)).copied().unwrap_or_default()
         }
@@ -191,7 +186,8 @@ fn infos(resolved: &Resolved, rows: &Rows, response: &node::ReadResponse) -> Vec
         let inputs = |at: &usize| read.inputs.get(*at).copied().flatten();
         let feature = |(_, expr): &(_, expr::Expr)| {
             let sources = expr.reads().iter().filter_map(inputs);
-            on_demand::coarsest(sources.map(|source| info(source, &computed)))
+            let infos = sources.map(|source| info(source, &computed));
+            infos.reduce(FeatureInfo::coarser).unwrap_or_default()
         };
         let next = read.features.iter().map(feature).collect();
         computed.push(next);

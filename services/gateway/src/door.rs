@@ -66,7 +66,7 @@ impl Door {
                 // choice of region, breaker, hedge, retries;
                 let (answered, read) = self.reader.read(read, &rules, deadline).await?;
                 // rows to columns, on-demand features, how it came about.
-                question.assemble(answered, read)
+                Ok(question.assemble(answered, read))
             };
             answer.boxed()
         });
@@ -181,7 +181,7 @@ impl Door {
         Ok(node::ExplainRequest {
             view: read.view,
             version: read.version,
-            shard: read.shard,
+            shard: read.shards.first().copied().unwrap_or_default(),
             entity: read.entities.into_iter().next().unwrap_or_default(),
             feature: read.features.first().copied().unwrap_or_default(),
             as_of_ms: options.as_of_ms,

@@ -1,10 +1,11 @@
 //! Entity rows, typed and put into their shards.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use api::node::v1 as node;
 use bytes::Bytes;
 use catalog::{Resolved, coerce};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use lattice::{Type, Value, shard};
 
 use crate::refusal::Refusal;
@@ -20,16 +21,39 @@ pub(crate) struct Rows {
     pub(crate) request: Vec<Vec<Value>>,
     /// What to read.
     pub(crate) reads: Vec<node::ViewRead>,
-    /// Per resolved view and row: index into `reads`, and into its entities. `None`: no entity
-    /// can have this key.
-    pub(crate) places: Vec<Vec<Option<Place>>>,
+    /// Per resolved view, where its values will be found.
+    pub(crate) places: Vec<Places>,
 }
 
-/// Where a row's values of a view will be found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Place {
-    pub(crate) read: usize,
-    pub(crate) entity: usize,
+/// Where the values of a view will be found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Places {
+    /// Nothing is read: no entity can have any of the keys.
+    Nowhere,
+    /// In this one of `reads`, every row by its own number.
+    Rows(usize),
+    /// In this one of `reads`, a row's by the number of its entity; `None`: no entity can have its
+    /// key.
+    Entities(usize, Vec<Option<usize>>),
+}
+
+impl Places {
+    /// An index into `reads`.
+    pub(crate) fn read(&self) -> Option<usize> {
+        match self {
+            Self::Nowhere => None,
+            Self::Rows(read) | Self::Entities(read, _) => Some(*read),
+        }
+    }
+
+    /// Of a row, an index into `reads`, and into its entities.
+    pub(crate) fn of(&self, row: usize) -> Option<(usize, usize)> {
+        match self {
+            Self::Nowhere => None,
+            Self::Rows(read) => Some((*read, row)),
+            Self::Entities(read, entities) => Some((*read, entities[row]?)),
+        }
+    }
 }
 
 impl Rows {
@@ -70,41 +94,46 @@ impl Rows {
         Ok(rows)
     }
 
-    /// Groups the rows of a view by shard; an entity that occurs twice is read once.
+    /// The entities of a view, each with its shard; one that occurs twice is read once.
     fn place(&mut self, view: &catalog::ViewRead, shards: u32) {
-        let mut known: HashMap<Bytes, Place> = HashMap::new();
-        let mut by_shard: HashMap<u32, usize> = HashMap::new();
-        let features: Vec<u32> = view.features.iter().map(|index| *index as u32).collect();
+        let hasher = DefaultHashBuilder::default();
+        let hash = |entity: &Bytes| hasher.hash_one(entity);
+        // Indices of entities, which are its keys.
+        let mut known: HashTable<usize> = HashTable::with_capacity(self.count);
+        let mut read = node::ViewRead {
+            view: view.plan.view.to_string(),
+            version: view.plan.version,
+            entities: Vec::with_capacity(self.count),
+            shards: Vec::with_capacity(self.count),
+            features: view.features.iter().map(|index| *index as u32).collect(),
+        };
         let mut places = Vec::with_capacity(self.count);
+        let mut key: Vec<Value> = Vec::with_capacity(view.keys.len());
         for row in 0..self.count {
-            let key: Vec<Value> =
-                view.keys.iter().map(|key| self.keys[*key][row].clone()).collect();
+            key.clear();
+            key.extend(view.keys.iter().map(|key| self.keys[*key][row].clone()));
             let Some(entity) = shard::entity_key(&key) else {
                 places.push(None);
                 continue;
             };
-            if let Some(place) = known.get(&entity) {
+            let (of, next) = (hash(&entity), read.entities.len());
+            if let Some(place) = known.find(of, |at| read.entities[*at] == entity) {
                 places.push(Some(*place));
                 continue;
             }
-            let shard = shard::shard_of(&entity, shards);
-            let read = *by_shard.entry(shard).or_insert_with(|| {
-                self.reads.push(node::ViewRead {
-                    view: view.plan.view.to_string(),
-                    version: view.plan.version,
-                    shard,
-                    entities: Vec::new(),
-                    features: features.clone(),
-                });
-                self.reads.len() - 1
-            });
-            let entities = &mut self.reads[read].entities;
-            let place = Place { read, entity: entities.len() };
-            entities.push(entity.clone());
-            known.insert(entity, place);
-            places.push(Some(place));
+            known.insert_unique(of, next, |at| hash(&read.entities[*at]));
+            read.shards.push(shard::shard_of(&entity, shards));
+            read.entities.push(entity);
+            places.push(Some(next));
         }
-        self.places.push(places);
+        self.places.push(match read.entities.len() {
+            0 => Places::Nowhere,
+            n if n == self.count => Places::Rows(self.reads.len()),
+            _ => Places::Entities(self.reads.len(), places),
+        });
+        if !read.entities.is_empty() {
+            self.reads.push(read);
+        }
     }
 }
 

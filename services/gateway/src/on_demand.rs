@@ -1,6 +1,6 @@
 //! Features computed when they are read, from other features and the request.
 
-use api::v1::{FeatureInfo, FieldStatus};
+use api::v1::FieldStatus;
 use catalog::{ColumnSource, OnDemandRead};
 use lattice::Value;
 
@@ -28,16 +28,4 @@ pub(crate) fn evaluate(read: &OnDemandRead, input: impl Fn(ColumnSource) -> Cell
         Cell { value, status, event_time_ms, reason: None }
     });
     features.collect()
-}
-
-/// What can be said of a feature computed from these: the coarsest of each.
-pub(crate) fn coarsest(inputs: impl Iterator<Item = FeatureInfo>) -> FeatureInfo {
-    inputs.fold(FeatureInfo::default(), |a, b| FeatureInfo {
-        resolution_ms: a.resolution_ms.max(b.resolution_ms),
-        as_of_ms: match (a.as_of_ms, b.as_of_ms) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        },
-        covered_from_ms: a.covered_from_ms.max(b.covered_from_ms),
-    })
 }

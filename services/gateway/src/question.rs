@@ -57,7 +57,7 @@ impl<'a> Question<'a> {
         mut self,
         answered: Answered,
         read: node::ReadRequest,
-    ) -> Result<v1::GetFeaturesResponse, Refusal> {
+    ) -> v1::GetFeaturesResponse {
         self.rows.reads = read.views;
         let options = (self.request.full_names, self.request.options.as_of_ms);
         answer::assemble(&self.resolved, &self.rows, answered, options)

@@ -12,7 +12,7 @@ use routing::{Budget, Need, Outcome, Percentile, Pick, Standing};
 use tonic::{Code, Status};
 use tracing::Instrument;
 
-use crate::answer::Answered;
+use crate::answer::{Answered, fits};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::hop;
@@ -20,7 +20,7 @@ use crate::metrics::Instruments;
 use crate::refusal::Refusal;
 use crate::regions::{Region, Regions};
 use crate::rules::{self, Rules};
-use crate::split::{self, Part, join, split};
+use crate::split::{self, Part, Split, join, split};
 
 /// Left of the deadline for the way back when a node waits for tokens, ms.
 const MARGIN_MS: u64 = 20;
@@ -100,18 +100,19 @@ impl Reader {
         };
         let picks = self.regions.routes().plan(&need);
         let serves = |pick: &Pick, shard| self.regions.at(pick.target).serves(shard);
-        let mut parts = split(&question.views, picks, serves);
-        if parts.len() == 1 {
-            let picks = parts.swap_remove(0).picks;
-            return self.reading(question, picks, rules, deadline).run().await;
-        }
+        let parts = match split(&question.views, picks, serves) {
+            Split::Whole(picks) => {
+                return self.reading(question, picks, rules, deadline).run().await;
+            }
+            Split::Parts(parts) => parts,
+        };
         // Nodes differ in the shards that they serve: each part is a read of its own.
-        let parts = parts.into_iter().map(async |Part { views, picks }| {
-            let question = split::question(&question, &views);
+        let parts = parts.into_iter().map(async |Part { entities, picks }| {
+            let question = split::question(&question, &entities);
             let (answered, _) = self.reading(question, picks, rules, deadline).run().await?;
-            Ok::<_, Refusal>((views, answered))
+            Ok::<_, Refusal>((entities, answered))
         });
-        let answered = join(try_join_all(parts).await?);
+        let answered = join(&question.views, try_join_all(parts).await?);
         Ok((answered, question))
     }
 
@@ -294,6 +295,10 @@ impl<'a> Reading<'a> {
         tried: Result<node::ReadResponse, Status>,
     ) -> Option<node::ReadResponse> {
         match tried {
+            Ok(response) if !fits(&self.question.views, &response) => {
+                let region = &self.reader.regions.at(pick.target).name;
+                self.reasons.push(format!("{region}: the answer does not fit the question"));
+            }
             Ok(response) => match self.rules.too_old(&response.origins, 0) {
                 None => return Some(response),
                 Some(refusal) => self.conflict = Some(refusal),

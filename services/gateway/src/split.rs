@@ -1,10 +1,11 @@
 //! A read whose shards are not all served by one node: taken apart by who serves which, and put
 //! together again in the order that was asked for.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
 
 use api::node::v1 as node;
-use api::v1::OriginInfo;
+use api::v1::{FeatureInfo, OriginInfo, Value};
 use routing::Pick;
 
 use crate::answer::Answered;
@@ -14,11 +15,20 @@ const STATES: [&str; 6] = ["ok", "stale", "catching_up", "partial", "missing", "
 /// How an answer can come about, the plainest first.
 const ROUTES: [&str; 4] = ["local", "hedged", "failover", "stale"];
 
-/// Views whose shards are served by the same regions.
+/// Who is asked for what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Split {
+    /// Any of these for everything, the best first.
+    Whole(Vec<Pick>),
+    /// Each part of those who serve it.
+    Parts(Vec<Part>),
+}
+
+/// What is served by the same regions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
-    /// Indices into the question's views, ascending.
-    pub(crate) views: Vec<usize>,
+    /// By the question's views, which of their entities, ascending.
+    pub(crate) entities: BTreeMap<usize, Vec<usize>>,
     /// Who serves them all, the best first.
     pub(crate) picks: Vec<Pick>,
 }
@@ -29,28 +39,49 @@ pub(crate) fn split(
     views: &[node::ViewRead],
     picks: Vec<Pick>,
     serves: impl Fn(&Pick, u32) -> bool,
-) -> Vec<Part> {
-    let all = |view: &node::ViewRead| picks.iter().all(|pick| serves(pick, view.shard));
-    if views.iter().all(all) {
-        return vec![Part { views: (0..views.len()).collect(), picks }];
+) -> Split {
+    let mut able: BTreeMap<u32, Vec<Pick>> = BTreeMap::new();
+    for shard in views.iter().flat_map(|view| &view.shards) {
+        able.entry(*shard).or_insert_with(|| {
+            let able = picks.iter().filter(|pick| serves(pick, *shard)).cloned();
+            let able: Vec<Pick> = able.collect();
+            if able.is_empty() { picks.clone() } else { able }
+        });
+    }
+    if able.values().all(|able| able.len() == picks.len()) {
+        return Split::Whole(picks);
     }
     let mut parts: Vec<Part> = Vec::new();
-    for (at, view) in views.iter().enumerate() {
-        let able = picks.iter().filter(|pick| serves(pick, view.shard)).cloned();
-        let able = Some(able.collect::<Vec<_>>()).filter(|able| !able.is_empty());
-        let able = able.unwrap_or_else(|| picks.clone());
-        match parts.iter_mut().find(|part| part.picks == able) {
-            Some(part) => part.views.push(at),
-            None => parts.push(Part { views: vec![at], picks: able }),
+    for (view, read) in views.iter().enumerate() {
+        for (entity, shard) in read.shards.iter().enumerate() {
+            let able = &able[shard];
+            let at = parts.iter().position(|part| part.picks == *able).unwrap_or_else(|| {
+                parts.push(Part { entities: BTreeMap::new(), picks: able.clone() });
+                parts.len() - 1
+            });
+            parts[at].entities.entry(view).or_default().push(entity);
         }
     }
-    parts
+    Split::Parts(parts)
 }
 
 /// The question of a part.
-pub(crate) fn question(whole: &node::ReadRequest, views: &[usize]) -> node::ReadRequest {
+pub(crate) fn question(
+    whole: &node::ReadRequest,
+    entities: &BTreeMap<usize, Vec<usize>>,
+) -> node::ReadRequest {
+    let view = |(view, entities): (&usize, &Vec<usize>)| {
+        let of = &whole.views[*view];
+        node::ViewRead {
+            view: of.view.clone(),
+            version: of.version,
+            entities: entities.iter().map(|at| of.entities[*at].clone()).collect(),
+            shards: entities.iter().map(|at| of.shards[*at]).collect(),
+            features: of.features.clone(),
+        }
+    };
     node::ReadRequest {
-        views: views.iter().map(|at| whole.views[*at].clone()).collect(),
+        views: entities.iter().map(view).collect(),
         as_of_ms: whole.as_of_ms,
         now_ms: whole.now_ms,
         exclude_regions: whole.exclude_regions.clone(),
@@ -59,15 +90,20 @@ pub(crate) fn question(whole: &node::ReadRequest, views: &[usize]) -> node::Read
     }
 }
 
-/// One answer of those to the parts: every view in its place, and of what is said of the mesh what
-/// holds for all of it.
-pub(crate) fn join(parts: Vec<(Vec<usize>, Answered)>) -> Answered {
-    let mut views: Vec<(usize, node::ViewValues)> = Vec::new();
+/// One answer of those to the parts, each of which fits its part: every entity in its place, and of
+/// what is said of the mesh what holds for all of it.
+pub(crate) fn join(
+    whole: &[node::ViewRead],
+    parts: Vec<(BTreeMap<usize, Vec<usize>>, Answered)>,
+) -> Answered {
+    let mut views: Vec<node::ViewValues> = whole.iter().map(blank).collect();
     let (mut regions, mut route) = (Vec::new(), ROUTES[0]);
     let mut origins: HashMap<String, OriginInfo> = HashMap::new();
     let (mut seen, mut generation): (Vec<node::Position>, u64) = (Vec::new(), u64::MAX);
-    for (places, Answered { region, route: by, response }) in parts {
-        views.extend(places.into_iter().zip(response.views));
+    for (entities, Answered { region, route: by, response }) in parts {
+        for ((view, places), values) in entities.iter().zip(response.views) {
+            put(&mut views[*view], places, values);
+        }
         if !regions.contains(&region) {
             regions.push(region);
         }
@@ -81,10 +117,43 @@ pub(crate) fn join(parts: Vec<(Vec<usize>, Answered)>) -> Answered {
         }
         response.seen.into_iter().for_each(|position| least(&mut seen, position));
     }
-    views.sort_by_key(|(place, _)| *place);
-    let views = views.into_iter().map(|(_, view)| view).collect();
     let response = node::ReadResponse { views, origins, generation, seen };
     Answered { region: regions.join(","), route, response }
+}
+
+/// With a place for every value.
+fn blank(read: &node::ViewRead) -> node::ViewValues {
+    let count = read.entities.len();
+    let column = node::Column {
+        values: vec![Value::default(); count],
+        statuses: vec![0; count],
+        invalid_reason: String::new(),
+    };
+    node::ViewValues {
+        columns: vec![column; read.features.len()],
+        event_times_ms: vec![0; count],
+        features: vec![FeatureInfo::default(); read.features.len()],
+        catching_up: false,
+    }
+}
+
+/// Puts what was answered of these entities into its places.
+fn put(view: &mut node::ViewValues, places: &[usize], given: node::ViewValues) {
+    for (into, of) in view.columns.iter_mut().zip(given.columns) {
+        for ((place, value), status) in places.iter().zip(of.values).zip(of.statuses) {
+            (into.values[*place], into.statuses[*place]) = (value, status);
+        }
+        if !of.invalid_reason.is_empty() {
+            into.invalid_reason = of.invalid_reason;
+        }
+    }
+    for (place, at_ms) in places.iter().zip(given.event_times_ms) {
+        view.event_times_ms[*place] = at_ms;
+    }
+    for (into, of) in view.features.iter_mut().zip(given.features) {
+        *into = into.coarser(of);
+    }
+    view.catching_up |= given.catching_up;
 }
 
 fn rank(order: &[&str], word: &str) -> usize {
@@ -117,6 +186,7 @@ fn least(seen: &mut Vec<node::Position>, position: node::Position) {
 
 #[cfg(test)]
 mod tests {
+    use api::v1::value::Kind;
     use proptest::prelude::*;
     use routing::Standing;
 
@@ -126,42 +196,70 @@ mod tests {
         Pick { target, standing: Standing::Fit }
     }
 
-    fn views(shards: &[u32]) -> Vec<node::ViewRead> {
-        let view = |shard: &u32| node::ViewRead { shard: *shard, ..Default::default() };
-        shards.iter().map(view).collect()
+    fn view(shards: &[u32]) -> node::ViewRead {
+        node::ViewRead {
+            shards: shards.to_vec(),
+            entities: (0..shards.len()).map(|at| vec![at as u8].into()).collect(),
+            features: vec![0],
+            ..Default::default()
+        }
+    }
+
+    /// A node that answers each entity with its key.
+    fn answer(read: &node::ReadRequest) -> node::ReadResponse {
+        let values = |view: &node::ViewRead| {
+            let keys = || view.entities.iter().map(|entity| i64::from(entity[0]));
+            let value = |key| Value { kind: Some(Kind::IntValue(key)) };
+            let column = node::Column {
+                values: keys().map(value).collect(),
+                statuses: keys().map(|key| key as i32).collect(),
+                invalid_reason: String::new(),
+            };
+            node::ViewValues {
+                columns: vec![column],
+                event_times_ms: keys().collect(),
+                features: vec![FeatureInfo::default()],
+                catching_up: false,
+            }
+        };
+        let views = read.views.iter().map(values).collect();
+        node::ReadResponse { views, ..Default::default() }
     }
 
     proptest! {
-        /// Every view is in one part; who is asked serves all of it, if anybody does, in the order
-        /// of the picks; and the parts, put together, are the whole again.
+        /// Every entity is in one part; who is asked serves all of it, if anybody does, in the order
+        /// of the picks; and what is answered to the parts, put together, is what one node would
+        /// have answered to the whole.
         #[test]
         fn parts_are_the_whole(
-            shards in prop::collection::vec(0_u32..6, 0..20),
+            shards in prop::collection::vec(prop::collection::vec(0_u32..6, 1..20), 0..4),
             served in prop::collection::vec(prop::collection::hash_set(0_u32..6, 0..6), 1..4),
         ) {
             let serves = |pick: &Pick, shard: u32| served[pick.target].contains(&shard);
-            let views = views(&shards);
+            let views = shards.iter().map(|shards| view(shards)).collect();
+            let whole = node::ReadRequest { views, ..Default::default() };
             let picks: Vec<Pick> = (0..served.len()).map(pick).collect();
-            let parts = split(&views, picks.clone(), serves);
-            for part in &parts {
-                for at in &part.views {
-                    let able: Vec<Pick> =
-                        picks.iter().filter(|pick| serves(pick, shards[*at])).cloned().collect();
-                    prop_assert_eq!(&part.picks, if able.is_empty() { &picks } else { &able });
+            let able = |shard: u32| -> Vec<Pick> {
+                let able: Vec<_> = picks.iter().filter(|p| serves(p, shard)).cloned().collect();
+                if able.is_empty() { picks.clone() } else { able }
+            };
+            let parts = match split(&whole.views, picks.clone(), serves) {
+                Split::Whole(asked) => {
+                    prop_assert!(shards.iter().flatten().all(|shard| able(*shard) == asked));
+                    return Ok(());
                 }
-            }
-            let answers = parts.into_iter().map(|part| {
-                let values = |at: &usize| node::ViewValues {
-                    rows: vec![node::EntityValues { event_time_ms: *at as i64, ..Default::default() }],
-                    ..Default::default()
-                };
-                let views = part.views.iter().map(values).collect();
-                let response = node::ReadResponse { views, ..Default::default() };
-                (part.views, Answered { region: "us".into(), route: "local", response })
+                Split::Parts(parts) => parts,
+            };
+            let answered = parts.into_iter().map(|part| {
+                let question = question(&whole, &part.entities);
+                for shard in question.views.iter().flat_map(|view| &view.shards) {
+                    assert_eq!(part.picks, able(*shard));
+                }
+                let response = answer(&question);
+                (part.entities, Answered { region: "us".into(), route: "local", response })
             });
-            let whole = join(answers.collect());
-            let order = whole.response.views.iter().map(|view| view.rows[0].event_time_ms);
-            prop_assert!(order.eq(0..shards.len() as i64));
+            let joined = join(&whole.views, answered.collect());
+            prop_assert_eq!(joined.response.views, answer(&whole).views);
         }
     }
 
@@ -186,11 +284,11 @@ mod tests {
                 generation: offset,
                 ..Default::default()
             };
-            (vec![], Answered { region: region.into(), route, response })
+            (BTreeMap::new(), Answered { region: region.into(), route, response })
         };
         let us = part("us", "local", "ok", Some(10), 5);
         let eu = part("eu", "failover", "stale", Some(30), 9);
-        let whole = join(vec![us.clone(), eu.clone(), us.clone()]);
+        let whole = join(&[], vec![us.clone(), eu.clone(), us.clone()]);
         assert_eq!((whole.region.as_str(), whole.route), ("us,eu", "failover"));
         let ap = &whole.response.origins["ap"];
         assert_eq!((ap.state.as_str(), ap.age_ms, ap.watermark_ms), ("stale", Some(30), Some(10)));
@@ -198,7 +296,7 @@ mod tests {
         let seen: Vec<_> = whole.response.seen.iter().map(|p| (p.partition, p.offset)).collect();
         assert_eq!((seen, whole.response.generation), (vec![(0, 5), (5, 1), (9, 1)], 5));
         let nothing = part("eu", "local", "missing", None, 9);
-        let ap = join(vec![us, nothing]).response.origins["ap"].clone();
+        let ap = join(&[], vec![us, nothing]).response.origins["ap"].clone();
         assert_eq!((ap.state.as_str(), ap.age_ms), ("missing", None));
     }
 }

@@ -141,8 +141,8 @@ fn requests() -> Vec<Vec<u8>> {
         views: vec![node::ViewRead {
             view: "driver_stats".into(),
             version: 1,
-            shard: 3,
             entities: vec![lattice::shard::entity_key(&[lattice::Value::Int(1)]).expect("a key")],
+            shards: vec![3],
             features: vec![0, 1],
         }],
         now_ms: 1,

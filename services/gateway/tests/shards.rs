@@ -18,7 +18,8 @@ fn read(door: &Door, rows: &[i64]) -> Answer {
 /// Shards in which the last `reads` of a node were.
 fn shards(node: &FakeNode, before: usize) -> BTreeSet<u32> {
     let reads = node.reads();
-    reads[before..].iter().flat_map(|read| &read.views).map(|view| view.shard).collect()
+    let views = reads[before..].iter().flat_map(|read| &read.views);
+    views.flat_map(|view| view.shards.clone()).collect()
 }
 
 fn column(answer: &Answer, column: usize) -> Vec<Json> {

@@ -107,8 +107,8 @@ fn composite_keys_are_read_by_all_their_parts_and_each_entity_once() {
     let entities: usize = reads[0].views.iter().map(|view| view.entities.len()).sum();
     assert_eq!((reads.len(), entities), (1, 2));
     for view in &reads[0].views {
-        for entity in &view.entities {
-            assert_eq!(lattice::shard_of(entity, 16), view.shard);
+        for (entity, shard) in view.entities.iter().zip(&view.shards) {
+            assert_eq!(lattice::shard_of(entity, 16), *shard);
         }
     }
 }

@@ -1,21 +1,15 @@
-//! Reads: panes of all origins combined, the windows cut. No log, no other region, no waiting
-//! (but for tokens).
+//! What a read of one view in one shard needs: which plans are active, what they cut, the panes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::node::v1 as proto;
-use api::v1::{FeatureInfo, FieldStatus};
+use api::v1::FeatureInfo;
 use catalog::{Catalog, Feature, Plan};
-use lattice::cell::Header;
-use lattice::combine::{Combined, Cut, PaneView, Want, combine};
+use lattice::combine::{Cut, PaneView};
 use lattice::key::floor_ms;
 use lattice::progress::NO_WATERMARK;
 use lattice::{DecodeError, Gap, Kind, Origin, PlanHash, Region, Span, Value};
 use store::{StateView, Store};
-
-use crate::origins::{self, Part, Standing};
-use crate::shared::Shared;
 
 /// Why a read cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +36,16 @@ pub enum ReadError {
     /// A shard that the mesh does not have.
     #[error("there is no shard {0}")]
     NoSuchShard(u32),
+    /// An entity whose shard is not said, or a shard too many.
+    #[error("{view}: {entities} entities come with {shards} shards; each has one")]
+    Ragged {
+        /// The view.
+        view: String,
+        /// So many entities.
+        entities: usize,
+        /// So many shards.
+        shards: usize,
+    },
     /// Stored bytes are not what they should be.
     #[error("stored panes cannot be read: {0}")]
     Corrupt(#[from] DecodeError),
@@ -56,8 +60,8 @@ pub(crate) struct ViewReader<'a> {
     pub(crate) by_region: BTreeMap<Region, Arc<Plan>>,
     /// The plans of `by_region`, each once, in order.
     hashes: Vec<PlanHash>,
-    as_of_ms: Option<i64>,
-    now_ms: i64,
+    pub(crate) as_of_ms: Option<i64>,
+    pub(crate) now_ms: i64,
     /// The greatest watermark of an included origin: panes may have expired up to it.
     watermark_ms: i64,
     gaps: Vec<Gap>,
@@ -138,7 +142,7 @@ impl<'a> ViewReader<'a> {
     }
 
     /// Why the value cannot be had at this `as_of`, if it cannot.
-    fn invalid(&self, feature: &Feature) -> Option<String> {
+    pub(crate) fn invalid(&self, feature: &Feature) -> Option<String> {
         let as_of_ms = self.as_of_ms?;
         let width = &self.plan.widths[feature.width];
         if feature.window_ms.is_none() {
@@ -173,20 +177,28 @@ impl<'a> ViewReader<'a> {
         reader: impl FnOnce(&mut dyn Iterator<Item = PaneView<'_>>) -> T,
     ) -> T {
         let before_ms = self.as_of_ms.map_or(i64::MAX, |at_ms| floor_ms(at_ms, width_s));
-        let included = |pane: &PaneView<'_>, plan| {
-            let active = self.by_region.get(&pane.origin.region).is_some_and(|p| p.hash == plan);
-            active && (width_s == 0 || pane.span.start_ms < before_ms)
+        let active = |pane: &PaneView<'_>, plan| {
+            self.by_region.get(&pane.origin.region).is_some_and(|p| p.hash == plan)
         };
+        let early = |pane: &PaneView<'_>| width_s == 0 || pane.span.start_ms < before_ms;
         if let [plan] = self.hashes[..] {
             return self.store.read(self.shard, plan, entity, width_s, |panes| {
-                reader(&mut panes.filter(|pane| included(pane, plan)))
+                // Panes of an origin come one after the other.
+                let mut last = (std::ptr::null(), false);
+                reader(&mut panes.filter(|pane| {
+                    if !std::ptr::eq(last.0, pane.origin) {
+                        last = (pane.origin, active(pane, plan));
+                    }
+                    last.1 && early(pane)
+                }))
             });
         }
         // Regions are on different activations: a rollout. Rare, so gathered and sorted.
         let mut gathered: Vec<(Origin, Span, u64, Vec<u8>)> = Vec::new();
         for plan in self.hashes.iter().copied() {
             self.store.read(self.shard, plan, entity, width_s, |panes| {
-                gathered.extend(panes.filter(|pane| included(pane, plan)).map(|pane| {
+                let included = panes.filter(|pane| active(pane, plan) && early(pane));
+                gathered.extend(included.map(|pane| {
                     (pane.origin.clone(), pane.span, pane.version, pane.cells.to_vec())
                 }));
             });
@@ -201,86 +213,6 @@ impl<'a> ViewReader<'a> {
         reader(&mut views)
     }
 
-    fn combine(
-        &self,
-        entity: &[u8],
-        width: usize,
-        wants: &[Want],
-    ) -> Result<Combined, DecodeError> {
-        let width = &self.plan.widths[width];
-        self.panes(entity, width.width_s, |panes| combine(&width.specs, wants, panes))
-    }
-
-    /// What to combine for these features, by width: their places among them, and the wants.
-    fn wants(&self, features: &[&Feature]) -> Vec<(Vec<usize>, Vec<Want>)> {
-        let want = |i: &usize| Want { cell: features[*i].cell, cut: self.cut(features[*i]) };
-        let of_width = |width| {
-            let places = (0..features.len()).filter(|i| features[*i].width == width);
-            let places: Vec<usize> = places.collect();
-            let wants = places.iter().map(want).collect();
-            (places, wants)
-        };
-        (0..self.plan.widths.len()).map(of_width).collect()
-    }
-
-    /// The values of `features` of one entity.
-    fn row(
-        &self,
-        entity: &[u8],
-        features: &[&Feature],
-        wants: &[(Vec<usize>, Vec<Want>)],
-    ) -> Result<proto::EntityValues, DecodeError> {
-        let mut values = vec![Value::Null; features.len()];
-        let mut seen: Option<Header> = None;
-        for (width, (places, wants)) in wants.iter().enumerate() {
-            if wants.is_empty() && seen.is_some() {
-                continue;
-            }
-            let combined = self.combine(entity, width, wants)?;
-            for (place, value) in places.iter().zip(combined.values) {
-                values[*place] = value;
-            }
-            seen = later(seen, combined.seen);
-        }
-        Ok(self.answer(features, values, seen))
-    }
-
-    /// Values with their statuses.
-    fn answer(
-        &self,
-        features: &[&Feature],
-        values: Vec<Value>,
-        seen: Option<Header>,
-    ) -> proto::EntityValues {
-        let reference_ms = self.as_of_ms.unwrap_or(self.now_ms);
-        let seen = seen.filter(|s| self.as_of_ms.is_none_or(|at_ms| s.first_event_ms < at_ms));
-        let mut row = proto::EntityValues {
-            event_time_ms: seen.map_or(0, |s| s.last_event_ms),
-            ..Default::default()
-        };
-        let expired = |ttl_ms: i64, last_ms: i64| reference_ms.saturating_sub(ttl_ms) > last_ms;
-        for (feature, value) in features.iter().zip(values) {
-            let (value, status) = if let Some(reason) = self.invalid(feature) {
-                row.invalid_reason = reason;
-                (Value::Null, FieldStatus::Invalid)
-            } else if let Some(seen) = seen {
-                let value = self.or_empty(feature, value);
-                match self.plan.ttl_ms {
-                    Some(ttl_ms) if expired(ttl_ms, seen.last_event_ms) => {
-                        (Value::Null, FieldStatus::OutsideMaxAge)
-                    }
-                    _ if value.is_null() => (value, FieldStatus::NullValue),
-                    _ => (value, FieldStatus::Present),
-                }
-            } else {
-                (Value::Null, FieldStatus::NotFound)
-            };
-            row.values.push((&value).into());
-            row.statuses.push(status.into());
-        }
-        row
-    }
-
     /// What the definition says for a window without events, which `count` and `distinct` say
     /// with 0 and everything else with null.
     pub(crate) fn or_empty(&self, feature: &Feature, value: Value) -> Value {
@@ -291,81 +223,5 @@ impl<'a> ViewReader<'a> {
             Value::Null => feature.empty.clone(),
             other => other,
         }
-    }
-}
-
-fn later(a: Option<Header>, b: Option<Header>) -> Option<Header> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(Header {
-            events: a.events.max(b.events),
-            first_event_ms: a.first_event_ms.min(b.first_event_ms),
-            last_event_ms: a.last_event_ms.max(b.last_event_ms),
-        }),
-        (a, b) => a.or(b),
-    }
-}
-
-/// Answers a read from the store as it is.
-pub fn read(
-    shared: &Shared,
-    request: &proto::ReadRequest,
-) -> Result<proto::ReadResponse, ReadError> {
-    let store = shared.store().ok_or(ReadError::NoCatalog)?;
-    let catalog = shared.catalog_now();
-    let scope = Scope {
-        as_of_ms: request.as_of_ms,
-        now_ms: request.now_ms,
-        exclude: request.exclude_regions.iter().map(|r| r.as_str().into()).collect(),
-    };
-    let mut response =
-        proto::ReadResponse { generation: catalog.generation(), ..Default::default() };
-    let mut wanted = Vec::new();
-    for view in &request.views {
-        let place = (view.view.as_str(), view.version, view.shard);
-        let reader = ViewReader::new(store, &catalog, place, &scope)?;
-        let features: Vec<&Feature> =
-            view.features.iter().map(|index| reader.feature(*index)).collect::<Result<_, _>>()?;
-        let wants = reader.wants(&features);
-        let rows = view.entities.iter().map(|entity| reader.row(entity, &features, &wants));
-        response.views.push(proto::ViewValues {
-            rows: rows.collect::<Result<_, _>>()?,
-            features: features.iter().map(|feature| reader.info(feature)).collect(),
-            catching_up: false,
-        });
-        wanted.push((view.shard, reader.by_region));
-    }
-    let parts = origins::parts(store, &shared.identity.regions, &wanted, shared.env.now_ms());
-    say_origins(shared, &mut response, parts, &scope);
-    Ok(response)
-}
-
-fn say_origins(
-    shared: &Shared,
-    response: &mut proto::ReadResponse,
-    mut parts: BTreeMap<Region, Part>,
-    scope: &Scope,
-) {
-    let now_ms = shared.env.now_ms();
-    for (region, part) in &mut parts {
-        if scope.exclude.contains(region) {
-            part.standing = Standing::Excluded;
-        }
-        if response.views.iter().any(|v| v.features.iter().any(|f| f.covered_from_ms.is_some()))
-            && part.standing < Standing::Partial
-        {
-            part.standing = Standing::Partial;
-        }
-        response.origins.insert(region.to_string(), part.info(now_ms));
-        let seen = part.next.iter().filter(|(_, next)| **next > 0);
-        response.seen.extend(seen.map(|(origin, next)| proto::Position {
-            region: origin.region.to_string(),
-            topic_id: origin.topic.0.to_vec().into(),
-            partition: origin.partition,
-            offset: next - 1,
-        }));
-    }
-    let catching_up = parts.values().any(|part| part.standing == Standing::CatchingUp);
-    for view in &mut response.views {
-        view.catching_up = catching_up;
     }
 }

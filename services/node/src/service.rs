@@ -14,7 +14,8 @@ use tracing::{Instrument, Span};
 use crate::append::{AppendError, append};
 use crate::core::Core;
 use crate::load::Load;
-use crate::reader::{ReadError, read};
+use crate::reader::ReadError;
+use crate::reading::read;
 use crate::shared::Shared;
 use crate::{dead_letters, explain, status, tokens};
 
@@ -237,7 +238,7 @@ fn read_status(error: ReadError) -> Status {
     match error {
         ReadError::NoCatalog => Status::unavailable(error.to_string()),
         ReadError::NoSuchView { .. } => Status::not_found(error.to_string()),
-        ReadError::NoSuchFeature { .. } | ReadError::NoSuchShard(_) => {
+        ReadError::NoSuchFeature { .. } | ReadError::NoSuchShard(_) | ReadError::Ragged { .. } => {
             Status::invalid_argument(error.to_string())
         }
         ReadError::Corrupt(_) => Status::data_loss(error.to_string()),

@@ -1,8 +1,10 @@
 //! Read your writes: a token is satisfied in a shard when the frontier has passed its offset.
 
-use catalog::Catalog;
+use std::collections::BTreeSet;
+
+use catalog::{Catalog, Plan};
 use lattice::{Origin, TopicId};
-use store::Store;
+use store::{State, Store};
 
 use api::node::v1::{Position, ReadRequest};
 
@@ -31,18 +33,30 @@ fn covers(store: &Store, catalog: &Catalog, request: &ReadRequest, token: &Posit
     request.views.iter().all(|view| {
         let active = catalog.active(&view.view, view.version);
         let Some(plan) = active.get(&origin.region) else { return true };
-        let states = store.states(view.shard);
-        let mut of_origin = states.iter().filter(|state| state.origin == origin).peekable();
-        if of_origin.peek().is_none() {
-            return false;
-        }
-        match of_origin.clone().find(|state| state.plan == plan.hash) {
-            Some(state) => {
-                state.proven.as_ref().is_some_and(|p| p.progress.frontier.next > token.offset)
-            }
-            None => of_origin
-                .filter_map(|state| catalog.plan(state.plan))
-                .any(|other| other.source.name != plan.source.name),
-        }
+        let shards: BTreeSet<u32> = view.shards.iter().copied().collect();
+        let states = |shard: &u32| store.states(*shard);
+        shards.iter().map(states).all(|states| reached(states, &origin, plan, catalog, token))
     })
+}
+
+/// Whether a plan's states in a shard have.
+fn reached(
+    states: Vec<State>,
+    origin: &Origin,
+    plan: &Plan,
+    catalog: &Catalog,
+    token: &Position,
+) -> bool {
+    let mut of_origin = states.iter().filter(|state| state.origin == *origin).peekable();
+    if of_origin.peek().is_none() {
+        return false;
+    }
+    match of_origin.clone().find(|state| state.plan == plan.hash) {
+        Some(state) => {
+            state.proven.as_ref().is_some_and(|p| p.progress.frontier.next > token.offset)
+        }
+        None => of_origin
+            .filter_map(|state| catalog.plan(state.plan))
+            .any(|other| other.source.name != plan.source.name),
+    }
 }

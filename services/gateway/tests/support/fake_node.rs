@@ -293,24 +293,20 @@ impl Service {
     fn view(&self, read: &node::ViewRead) -> Result<node::ViewValues, Status> {
         let active = self.0.catalog.active(&read.view, read.version);
         let plan = active.values().next().ok_or_else(|| Status::not_found("no such view"))?;
-        let rows = read.entities.iter().map(|entity| {
-            let bad = || Status::invalid_argument("no such entity or feature");
-            let key = shard::decode_entity_key(entity).map_err(|_| bad())?;
-            let kind = |i: &u32| Some(plan.features.get(*i as usize)?.kind);
-            let kinds: Option<Vec<Type>> = read.features.iter().map(kind).collect();
-            let kinds = kinds.ok_or_else(bad)?.into_iter();
-            let (values, statuses) = kinds.map(|kind| made_up(&key, kind)).unzip();
-            let seen = key != [Value::Int(404)];
-            Ok(node::EntityValues {
-                values,
-                statuses,
-                event_time_ms: if seen { 1_795_415_250_000 } else { 0 },
-                invalid_reason: "too long ago".into(),
-            })
-        });
+        let bad = || Status::invalid_argument("no such entity or feature");
+        let kind = |i: &u32| Some(plan.features.get(*i as usize)?.kind);
+        let kinds: Option<Vec<Type>> = read.features.iter().map(kind).collect();
+        let keys = read.entities.iter().map(|entity| shard::decode_entity_key(entity));
+        let keys: Vec<Vec<Value>> = keys.collect::<Result<_, _>>().map_err(|_| bad())?;
+        let column = |kind: Type| {
+            let (values, statuses) = keys.iter().map(|key| made_up(key, kind)).unzip();
+            node::Column { values, statuses, invalid_reason: "too long ago".into() }
+        };
+        let seen = |key: &Vec<Value>| if *key == [Value::Int(404)] { 0 } else { 1_795_415_250_000 };
         let info = FeatureInfo { resolution_ms: 60_000, as_of_ms: None, covered_from_ms: None };
         Ok(node::ViewValues {
-            rows: rows.collect::<Result<_, Status>>()?,
+            columns: kinds.ok_or_else(bad)?.into_iter().map(column).collect(),
+            event_times_ms: keys.iter().map(seen).collect(),
             features: vec![info; read.features.len()],
             catching_up: false,
         })
