@@ -60,11 +60,12 @@ def streams(mesh, row, dir, events, ours_per_cpu_s):
         raise ChildProcessError(f"Kafka Streams failed: {(dir / 'streams.log').read_text()[-4000:]}")
     said = json.loads(ran.stdout)
     mesh.run("node", "start", "ewr")
-    if said["events"] != events or said["dropped"]:
-        raise RuntimeError(f"Kafka Streams did not fold all of {events} events: {said}")
+    if said["events"] != events:
+        raise RuntimeError(f"Kafka Streams did not read all of {events} events: {said}")
     for part, name in [("all", "all of it"), ("second_half", "its second half")]:
         row(f"the same features in Kafka Streams 4.3, exactly_once_v2, the same topic, {name}",
             f"{said[part]['events_per_s']:,} events/s, {said[part]['events_per_cpu_s']:,} events per CPU-second of its process")
+    row("updates of panes that Kafka Streams dropped, as one partition was read so far ahead of another", f"{said['dropped']:,}")
     row("Meridian over Kafka Streams' second half, events per CPU-second", f"{ours_per_cpu_s / said['second_half']['events_per_cpu_s']:.1f} x")
 
 
