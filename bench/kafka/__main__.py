@@ -37,6 +37,7 @@ def main():
     args.add_argument("--events", type=int, default=100_000, help="that are caught up with")
     args.add_argument("--keep-up-s", type=int, default=10, help="of each rate that is tried")
     args.add_argument("--latency-s", type=int, default=60, help="of probes under load")
+    args.add_argument("--events-per-s", type=int, default=1_000, help="that come while nodes hand over and while probes are read")
     args.add_argument("--handovers", type=int, default=3, help="of each kind")
     size = args.parse_args()
     # Told to end, it unwinds, and the meshes end.

@@ -3,7 +3,6 @@ import gzip, json, random, subprocess, threading, time
 from datetime import datetime, timedelta
 from mesh import KAFKA, ROOT, post
 
-EVENTS_PER_S = 1_000
 PUSHES_PER_S = 20
 
 
@@ -69,17 +68,18 @@ def push(connection, events):
 
 
 class Load(threading.Thread):
-    """EVENTS_PER_S into a region by its gateway while the `with` lasts."""
+    """So many events a second into a region by its gateway while the `with` lasts."""
 
-    def __init__(self, mesh, region):
+    def __init__(self, mesh, region, per_s):
         super().__init__(daemon=True)
+        self.at_once = max(1, per_s // PUSHES_PER_S)
         self.connection, self.events, self.over, self.error = mesh.gateway(region), Now(region), threading.Event(), None
 
     def run(self):
         due = time.monotonic()
         try:
             while not self.over.is_set():
-                push(self.connection, self.events.take(EVENTS_PER_S // PUSHES_PER_S))
+                push(self.connection, self.events.take(self.at_once))
                 due += 1 / PUSHES_PER_S
                 time.sleep(max(0.0, due - time.monotonic()))
         except Exception as error:

@@ -5,10 +5,10 @@ from mesh import PARTITIONS, Mesh, until
 
 
 def handover(dir, row, size):
-    with Mesh(dir, ["ewr"], "--nodes", "2") as mesh, Load(mesh, "ewr"):
+    with Mesh(dir, ["ewr"], "--nodes", "2") as mesh, Load(mesh, "ewr", size.events_per_s):
         for how, options in [("killed (SIGKILL)", ["--kill"]), ("stopped in order", [])]:
             taken = [gone(mesh, 1 + round % 2, options) for round in range(size.handovers)]
-            row(f"handover of 2 of {PARTITIONS} partitions when a node is {how}, until the other has committed for all of them, at 1,000 events/s",
+            row(f"handover of 2 of {PARTITIONS} partitions when a node is {how}, until the other has committed for all of them, at {size.events_per_s:,} events/s",
                 f"{min(taken):.1f} to {max(taken):.1f} s ({len(taken)} times)")
 
 

@@ -27,6 +27,12 @@ def cpu_s(pid):
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
+def cores_busy_s():
+    """What all cores have worked since the machine started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def free_ports(count):
     """The first of neighbouring ports that nobody listens on, below those that clients are given."""
     while True:

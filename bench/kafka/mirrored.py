@@ -1,7 +1,7 @@
 """Three regions: how long an event takes to another region under load, and what crosses between them."""
-import time
-from events import EVENTS_PER_S, Load, Now, push
-from mesh import Mesh, post, until
+import os, time
+from events import Load, Now, push
+from mesh import Mesh, cores_busy_s, post, until
 
 REGIONS = ["ewr", "jfk", "lga"]
 # The JVMs compile meanwhile.
@@ -13,12 +13,13 @@ def mirrored(dir, row, size, how, *options):
         here, there, now = mesh.gateway("ewr"), mesh.gateway("lga"), Now("ewr")
         probe(here, there, now)
         before, _ = mesh.delta_bytes("lga", "ewr")
-        with Load(mesh, "ewr") as load:
+        with Load(mesh, "ewr", size.events_per_s) as load:
             probes(here, there, now, min(WARM_UP_S, size.latency_s))
-            started, sent = time.monotonic(), load.sent()
+            started, sent, busy = time.monotonic(), load.sent(), cores_busy_s()
             taken = probes(here, there, now, size.latency_s)
-            rate = (load.sent() - sent) / (time.monotonic() - started)
-        row(f"push in ewr until read with its token in lga, through {how}, at {rate:,.0f} of {EVENTS_PER_S:,} events/s", told(taken))
+            seconds = time.monotonic() - started
+            rate, busy = (load.sent() - sent) / seconds, (cores_busy_s() - busy) / seconds
+        row(f"push in ewr until read with its token in lga, through {how}, at {rate:,.0f} of {size.events_per_s:,} events/s, {busy:.1f} of {os.cpu_count()} cores busy", told(taken))
         until("all regions settled", lambda: all(mesh.settled(region) for region in REGIONS))
         after, segments = mesh.delta_bytes("lga", "ewr")
         # A closed segment may have been compacted, and there are as many open ones as shards.
