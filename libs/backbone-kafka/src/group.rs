@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use backbone::{LogError, Partition};
@@ -34,12 +34,12 @@ impl Progress {
     }
 }
 
-/// Joins, on a thread of its own. Leaves when nobody listens any more.
+/// Joins, on a thread of its own. Leaves when nobody listens any more; has left when the thread ends.
 pub(crate) fn join(
     config: &ClientConfig,
     topic: &str,
     progress: Progress,
-) -> Result<watch::Receiver<Vec<Partition>>, LogError> {
+) -> Result<(watch::Receiver<Vec<Partition>>, JoinHandle<()>), LogError> {
     let member: BaseConsumer<Quiet> =
         config.create_with_context(Quiet).map_err(|error| general(&error))?;
     member.subscribe(&[topic]).map_err(|error| general(&error))?;
@@ -58,8 +58,7 @@ pub(crate) fn join(
         }
     });
     let failed = |error| LogError::Transient(format!("no thread for a group's member: {error}"));
-    spawned.map_err(failed)?;
-    Ok(listener)
+    Ok((listener, spawned.map_err(failed)?))
 }
 
 fn follow(member: &BaseConsumer<Quiet>, assigned: &watch::Sender<Vec<Partition>>) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use backbone::{
@@ -22,7 +23,13 @@ use crate::{ensure, tail, writer};
 pub struct KafkaLog {
     cluster: Arc<Cluster>,
     /// By group and topic.
-    progress: Mutex<HashMap<(String, Arc<str>), Progress>>,
+    members: Mutex<HashMap<(String, Arc<str>), Member>>,
+}
+
+/// Of a group.
+struct Member {
+    progress: Progress,
+    at_work: JoinHandle<()>,
 }
 
 impl KafkaLog {
@@ -32,7 +39,7 @@ impl KafkaLog {
     /// [`LogError::Fatal`] if a property does not exist or has no such value.
     pub fn new(options: KafkaOptions, env: Arc<dyn Env>) -> Result<Arc<Self>, LogError> {
         let cluster = Arc::new(Cluster::new(options, env)?);
-        Ok(Arc::new(Self { cluster, progress: Mutex::default() }))
+        Ok(Arc::new(Self { cluster, members: Mutex::default() }))
     }
 
     /// Drops the records of a partition before `start` now, whatever its topic's retention.
@@ -89,14 +96,24 @@ impl Log for KafkaLog {
         self.cluster.check([&Partition::new(topic, 0)]).await?;
         let (config, topic) = (self.cluster.options.member(group), Arc::<str>::from(topic));
         let progress = Progress::default();
-        self.progress.lock().insert((group.to_owned(), topic.clone()), progress.clone());
-        blocking(move || group::join(&config, &topic, progress)).await?
+        let (of, noted) = (topic.clone(), progress.clone());
+        let (listener, at_work) = blocking(move || group::join(&config, &of, noted)).await??;
+        self.members.lock().insert((group.to_owned(), topic), Member { progress, at_work });
+        Ok(listener)
+    }
+
+    async fn left(&self, group: &str, topic: &str) {
+        let member = self.members.lock().remove(&(group.to_owned(), topic.into()));
+        let Some(Member { at_work, .. }) = member else { return };
+        if let Err(error) = blocking(move || _ = at_work.join()).await {
+            tracing::warn!(group, %error, "whether the group knows that this member left is not known");
+        }
     }
 
     fn note_progress(&self, group: &str, partition: &Partition, next: u64) {
-        let groups = self.progress.lock();
-        if let Some(progress) = groups.get(&(group.to_owned(), partition.topic.clone())) {
-            progress.note(partition.index, next);
+        let members = self.members.lock();
+        if let Some(member) = members.get(&(group.to_owned(), partition.topic.clone())) {
+            member.progress.note(partition.index, next);
         }
     }
 }

@@ -216,6 +216,10 @@ pub trait Log: Tailer {
         group: &str,
         topic: &str,
     ) -> Result<watch::Receiver<Vec<Partition>>, LogError>;
+    /// Returns when the group knows that this process, which listens to its assignments no more, has
+    /// left it: only then are its partitions another's. Who ends without waiting is missed by the
+    /// group until its session is over.
+    async fn left(&self, _group: &str, _topic: &str) {}
     /// How far a member of the group is in a partition that is assigned to it, for people's tools
     /// that look at groups. Nothing is ever read from it, and it may be lost.
     fn note_progress(&self, _group: &str, _partition: &Partition, _next: u64) {}

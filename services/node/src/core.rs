@@ -2,6 +2,7 @@
 //! environment, a log and a place for checkpoints. What runs here runs in the simulation too.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use backbone::{Log, Tailer};
 use clock::{Env, Task, timeout};
@@ -50,12 +51,15 @@ impl Core {
         &self.mirrors
     }
 
-    /// Commits what is folded and gives up every partition, so that whoever claims one next starts
-    /// where this node ended. What is not given up within `most_ms` is folded again by the next one.
+    /// Commits what is folded, gives up every partition and leaves its groups, so that whoever claims
+    /// one next does so at once and starts where this node ended. What is not given up within
+    /// `most_ms` is folded again by the next one.
     pub async fn leave(&self, most_ms: u64) {
         let shared = &self.shared;
         shared.leaving.send_replace(true);
-        let left = shared.wait_for(|| shared.claims.lock().is_empty());
+        let left = shared.wait_for(|| {
+            shared.claims.lock().is_empty() && shared.memberships.load(Ordering::SeqCst) == 0
+        });
         if clock::timeout(&shared.env, most_ms, left).await.is_err() {
             tracing::warn!("some partitions are left as they were, not handed over");
         }

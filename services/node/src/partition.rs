@@ -7,6 +7,7 @@ mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use backbone::{CommitError, LogError, Partition, TopicSpec};
 use catalog::Source;
@@ -105,6 +106,7 @@ async fn follow_assignments(
     let mut letters = shared.log.ensure(&rejected).await?.partitions;
     let group = group(shared, source);
     let mut assigned = shared.log.assignments(&group, &source.topic).await?;
+    let membership = Membership::new(shared);
     let mut tasks: BTreeMap<Partition, Task> = BTreeMap::new();
     loop {
         let mine = assigned.borrow_and_update().clone();
@@ -126,12 +128,32 @@ async fn follow_assignments(
             () = shared.leaves() => {
                 let held = || shared.claims.lock().keys().any(|p| p.topic == source.topic);
                 shared.wait_for(|| !held()).await;
+                drop(assigned);
+                shared.log.left(&group, &source.topic).await;
+                drop(membership);
                 return Ok(());
             }
             changed = assigned.changed() => if changed.is_err() {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Counted for as long as a group may take this node for a member.
+struct Membership<'a>(&'a Shared);
+
+impl<'a> Membership<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.memberships.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        self.0.memberships.fetch_sub(1, Ordering::SeqCst);
+        self.0.tick();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a node's tasks share: the store, the catalog, positions in the log, and who waits for them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use backbone::{Log, TopicInfo};
@@ -54,6 +55,8 @@ pub struct Shared {
     pub marks: Mutex<BTreeMap<(Origin, u32), u64>>,
     /// Partitions that this node folds, or tries to.
     pub claims: Mutex<Claims>,
+    /// Groups that may take this node for a member.
+    pub memberships: AtomicUsize,
     /// Sources' topics, and when they were last looked up, by the environment's clock, us.
     pub looked_up: Mutex<BTreeMap<Arc<str>, (u64, TopicInfo)>>,
     /// Whether this node is about to end.
@@ -84,6 +87,7 @@ impl Shared {
             repairs: Mutex::default(),
             marks: Mutex::default(),
             claims: Mutex::default(),
+            memberships: AtomicUsize::new(0),
             looked_up: Mutex::default(),
             draining: watch::Sender::new(false),
             leaving: watch::Sender::new(false),
