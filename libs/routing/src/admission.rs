@@ -114,6 +114,12 @@ impl Admission {
         self.call(now_ms)
     }
 
+    /// A request that left without an end is worked on again, whatever the limit is now: it has been
+    /// let in before.
+    pub fn rejoin(&mut self) {
+        self.in_flight += 1;
+    }
+
     /// A request no longer waits; false if it has been called already, so that it must leave.
     pub fn give_up(&mut self, ticket: u64) -> bool {
         self.queue.remove(ticket)

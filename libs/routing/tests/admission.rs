@@ -17,6 +17,7 @@ enum Step {
     Pass { ms: u64 },
     Arrive(Priority),
     Leave(Finish),
+    Rejoin,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -26,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1_u64..30).prop_map(|ms| Step::Pass { ms }),
         4 => prop::sample::select(priorities).prop_map(Step::Arrive),
         3 => prop::sample::select(ends).prop_map(Step::Leave),
+        1 => Just(Step::Rejoin),
     ];
     prop::collection::vec(step, 0..300)
 }
@@ -88,6 +90,10 @@ proptest! {
                             waiting.push(Request { ticket, priority, arrived, until_ms: now_ms + patience_ms });
                         }
                     }
+                }
+                Step::Rejoin => {
+                    door.rejoin();
+                    in_flight += 1;
                 }
                 Step::Leave(_) if in_flight == 0 => {}
                 Step::Leave(finish) => {

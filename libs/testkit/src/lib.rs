@@ -8,9 +8,11 @@ mod collector;
 pub mod departures;
 pub mod memory_log;
 pub mod sim;
+mod skipping;
 mod within;
 
 pub use collector::{Collector, Span};
 pub use memory_log::{Faults, MemoryLog};
 pub use sim::{Process, Sim, Stuck};
+pub use skipping::Skipping;
 pub use within::within;

@@ -110,8 +110,8 @@ impl Door {
         push: Push,
     ) -> Result<v1::PushResponse, Refusal> {
         let deadline = caller.deadline(&*self.env, self.config.push_ms);
-        let _permit = self.gate.enter(caller, deadline).await?;
-        self.pusher.push(push, deadline).await
+        let permit = self.gate.enter(caller, deadline).await?;
+        self.pusher.push(push, deadline, &permit).await
     }
 
     /// What another gateway pushes here, because its own region is down: to the own node, once.

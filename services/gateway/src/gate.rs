@@ -15,6 +15,7 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::metrics::Instruments;
+use crate::parked::Parked;
 use crate::refusal::Refusal;
 
 /// The limit adapts no further down than this.
@@ -40,6 +41,7 @@ struct State {
     admission: Admission,
     quotas: Option<Quotas>,
     places: HashMap<u64, Place>,
+    parked: Parked,
     /// Requests that have ever come.
     arrived: u64,
 }
@@ -62,6 +64,7 @@ pub(crate) struct Fill {
     pub(crate) in_flight: u64,
     pub(crate) limit: u64,
     pub(crate) waiting: u64,
+    pub(crate) parked: u64,
 }
 
 impl Gate {
@@ -85,6 +88,7 @@ impl Gate {
             admission: Admission::new(settings, now_ms),
             quotas: quotas.map(|settings| Quotas::new(settings, now_ms)),
             places: HashMap::new(),
+            parked: Parked::default(),
             arrived: 0,
         };
         Self { env, instruments, state: Mutex::new(state) }
@@ -137,6 +141,7 @@ impl Gate {
             in_flight: state.admission.in_flight(),
             limit: state.admission.limit(),
             waiting: state.admission.waiting() as u64,
+            parked: state.parked.count(),
         }
     }
 
@@ -144,7 +149,7 @@ impl Gate {
     pub(crate) fn busy(&self) -> Busy {
         let state = self.state.lock();
         let in_flight = state.admission.in_flight() + state.admission.waiting() as u64;
-        Busy { in_flight, arrived: state.arrived }
+        Busy { in_flight: in_flight + state.parked.count(), arrived: state.arrived }
     }
 
     fn permit(self: &Arc<Self>) -> Permit {
@@ -157,11 +162,15 @@ impl Gate {
     }
 
     fn leave(&self, finish: Finish) {
-        let now_ms = self.env.monotonic_ms();
-        let mut state = self.state.lock();
-        for ticket in state.admission.leave(finish, now_ms) {
+        self.state.lock().leave(finish, self.env.monotonic_ms());
+    }
+}
+
+impl State {
+    fn leave(&mut self, finish: Finish, now_ms: u64) {
+        for ticket in self.admission.leave(finish, now_ms) {
             // Whoever has gone away in between gives its place back itself.
-            if let Some(Place::Waits(call)) = state.places.insert(ticket, Place::Called) {
+            if let Some(Place::Waits(call)) = self.places.insert(ticket, Place::Called) {
                 _ = call.send(());
             }
         }
@@ -169,6 +178,17 @@ impl Gate {
 }
 
 impl Permit {
+    /// Lets others go on while the request, which holds so many bytes, waits for something outside.
+    /// `None`: enough wait already.
+    pub(crate) fn park(&self, bytes: usize) -> Option<Aside<'_>> {
+        let now_ms = self.gate.env.monotonic_ms();
+        let mut state = self.gate.state.lock();
+        state.parked.enter(bytes).then(|| {
+            state.leave(Finish::Neither, now_ms);
+            Aside { gate: &self.gate, bytes }
+        })
+    }
+
     /// Says how the request ended, as far as the limit should know.
     pub(crate) fn finish<T>(mut self, outcome: &Result<T, Refusal>) {
         self.finish = match outcome {
@@ -182,6 +202,20 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.leave(self.finish);
+    }
+}
+
+/// A request that waits for something outside; worked on again when this is dropped.
+pub(crate) struct Aside<'a> {
+    gate: &'a Gate,
+    bytes: usize,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        state.parked.leave(self.bytes);
+        state.admission.rejoin();
     }
 }
 

@@ -23,6 +23,7 @@ mod line;
 mod lines;
 mod metrics;
 mod on_demand;
+mod parked;
 mod pushing;
 mod question;
 mod reading;

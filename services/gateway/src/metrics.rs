@@ -242,10 +242,16 @@ impl Collector for Watched {
         let help = "Answers that are kept, bytes as sent";
         gauge(&mut out, "cache_bytes", help, [(NONE, bytes as f64)])?;
         let fill = door.gate.fill();
-        let kinds =
-            [("in_flight", fill.in_flight), ("limit", fill.limit), ("waiting", fill.waiting)];
+        let kinds = [
+            ("in_flight", fill.in_flight),
+            ("limit", fill.limit),
+            ("waiting", fill.waiting),
+            ("parked", fill.parked),
+        ];
         let kinds = kinds.into_iter().map(|(kind, n)| ([("kind", kind)], n as f64));
-        gauge(&mut out, "admission", "Requests that are worked on, that may be, that wait", kinds)
+        let help =
+            "Requests that are worked on, that may be, that wait, and pushes that wait for a node";
+        gauge(&mut out, "admission", help, kinds)
     }
 }
 

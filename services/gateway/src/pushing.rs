@@ -3,6 +3,7 @@
 //!
 //! Within a region an event counts once by its id, so that a push whose fate is unknown can be
 //! repeated there. Through another region it may count twice: that is only done when asked, and said.
+//! While the own region's node says nothing, because it is restarted, pushes wait until it does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tracing::Instrument;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::deadline::Deadline;
+use crate::gate::Permit;
 use crate::hop;
 use crate::metrics::Instruments;
 use crate::refusal::Refusal;
@@ -64,11 +66,12 @@ impl Pusher {
         &self,
         push: Push,
         deadline: Deadline,
+        permit: &Permit,
     ) -> Result<v1::PushResponse, Refusal> {
         self.retries.lock().request();
         let request = node::AppendRequest { source: push.source, events: push.events };
         match push.on_region_down {
-            OnRegionDown::Refuse => self.at_home(request, deadline).await,
+            OnRegionDown::Refuse => self.at_home(request, deadline, permit).await,
             OnRegionDown::Reroute => self.anywhere(request, deadline).await,
         }
     }
@@ -77,27 +80,67 @@ impl Pusher {
         &self,
         request: node::AppendRequest,
         deadline: Deadline,
+        permit: &Permit,
     ) -> Result<v1::PushResponse, Refusal> {
-        let counts_once =
-            self.catalog.now().source(&request.source).is_some_and(|s| s.id.is_some());
         let mut backoff_ms = BACKOFF_MS.0;
         loop {
+            self.until_there(&request, deadline, permit).await?;
             let (own, left_ms) = (self.regions.own(), deadline.left_ms(&*self.env));
             let status = match self.append(own, request.clone(), left_ms).await {
                 Ok(answer) => return Ok(pushed(answer, own, false)),
                 Err(status) => status,
             };
-            let in_time = deadline.left_ms(&*self.env) > backoff_ms;
-            if !(is_down(&status) && counts_once && in_time && self.may_retry()) {
-                let region = own.name.to_string();
-                let not_pushed = |cause| Refusal::NotPushed { region, cause };
+            let again = is_down(&status) && self.counts_once(&request);
+            if !(again && self.may_repeat(backoff_ms, deadline).await) {
                 return Err(wrong(&request, &status)
-                    .unwrap_or_else(|| not_pushed(status.message().to_owned())));
+                    .unwrap_or_else(|| self.not_pushed(status.message().to_owned())));
             }
-            self.instruments.push_retry();
-            self.env.sleep_ms(backoff_ms).await;
             backoff_ms = (backoff_ms * 2).min(BACKOFF_MS.1);
         }
+    }
+
+    /// Waits while the own region's node is not heard: it is restarted, or will not take it anyhow.
+    async fn until_there(
+        &self,
+        request: &node::AppendRequest,
+        deadline: Deadline,
+        permit: &Permit,
+    ) -> Result<(), Refusal> {
+        if self.regions.own_serves() {
+            return Ok(());
+        }
+        let bytes = request.events.iter().map(Bytes::len).sum();
+        let _aside = permit.park(bytes).ok_or_else(|| {
+            self.not_pushed("it is not there, and enough pushes wait for it already".into())
+        })?;
+        let left_ms = deadline.left_ms(&*self.env);
+        let returned = timeout(&self.env, left_ms, self.regions.own_returns()).await;
+        returned.map_err(|_| self.not_pushed("it is not there, and did not return in time".into()))
+    }
+
+    /// Whether to ask again what failed: at once if the node is gone, as its return is waited for; if
+    /// it is there, after a pause and only within the budget, so that it is not met by a crowd.
+    async fn may_repeat(&self, backoff_ms: u64, deadline: Deadline) -> bool {
+        if deadline.left_ms(&*self.env) <= backoff_ms {
+            return false;
+        }
+        if timeout(&self.env, backoff_ms, self.regions.own_goes()).await.is_ok() {
+            return true;
+        }
+        let may = self.retries.lock().try_spend(self.env.monotonic_ms());
+        if may {
+            self.instruments.push_retry();
+        }
+        may
+    }
+
+    /// Whether the source's events have an id, by which a repeated one counts once.
+    fn counts_once(&self, request: &node::AppendRequest) -> bool {
+        self.catalog.now().source(&request.source).is_some_and(|source| source.id.is_some())
+    }
+
+    fn not_pushed(&self, cause: String) -> Refusal {
+        Refusal::NotPushed { region: self.regions.own().name.to_string(), cause }
     }
 
     /// Each region once. Half of what time is left is for each, so that one that hangs leaves some
@@ -150,10 +193,6 @@ impl Pusher {
         ms: u64,
     ) -> Result<node::AppendResponse, Status> {
         append(&self.env, region, ms, || Ok(hop::first(request))).await
-    }
-
-    fn may_retry(&self) -> bool {
-        self.retries.lock().try_spend(self.env.monotonic_ms())
     }
 }
 

@@ -8,6 +8,8 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use arc_swap::{ArcSwap, Guard};
 use clock::{Env, Task};
+use futures::FutureExt;
+use futures::future::{join_all, select_ok};
 use parking_lot::Mutex;
 use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Try};
 use tokio::sync::watch;
@@ -182,6 +184,30 @@ impl Regions {
         &self.all[..self.own]
     }
 
+    /// Whether a node of the own region says that it serves.
+    pub(crate) fn own_serves(&self) -> bool {
+        self.own_nodes().iter().any(|node| serves(&node.health.borrow()))
+    }
+
+    /// Waits until one does.
+    pub(crate) async fn own_returns(&self) {
+        let returns = self.own_nodes().iter().map(|node| {
+            let mut health = node.watch();
+            async move { health.wait_for(serves).await.map(drop) }.boxed()
+        });
+        // An error is the gateway's end: nobody follows its nodes any more.
+        _ = select_ok(returns).await;
+    }
+
+    /// Waits until none does.
+    pub(crate) async fn own_goes(&self) {
+        let goes = self.own_nodes().iter().map(|node| {
+            let mut health = node.watch();
+            async move { health.wait_for(|health| !serves(health)).await.map(drop) }
+        });
+        join_all(goes).await;
+    }
+
     /// How far the own region's node said that it is.
     pub(crate) fn frontier(&self) -> Guard<Arc<Frontier>> {
         self.own().frontier.load()
@@ -221,6 +247,10 @@ impl Regions {
         let said = home.or_else(|| self.all.iter().find_map(Region::health));
         said.map(|said| said.covered.clone()).unwrap_or_default()
     }
+}
+
+fn serves(health: &Health) -> bool {
+    health.as_ref().is_some_and(|said| said.health.serving)
 }
 
 impl Routes {

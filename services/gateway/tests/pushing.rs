@@ -9,12 +9,14 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::v1::mesh_client::MeshClient;
 use api::v1::{OnRegionDown, PushRequest, PushResponse};
-use gateway::Quota;
+use clock::Env;
+use gateway::{Config, Quota};
 use serde_json::{Value as Json, json};
+use testkit::Skipping;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request, Status};
 
-use support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
+use support::{Answer, Door, FakeNode, Mood, open, open_in, open_unheard, open_with, wait_until};
 
 fn trip(mesh: Json) -> Json {
     let df = json!({"trip_id": ["a"], "ended_at": ["2026-12-01T00:00:00Z"], "driver_id": [1],
@@ -150,6 +152,129 @@ fn a_push_waits_for_its_node_where_repeats_count_once() {
     let refused = door.post("/push", remark.to_string().as_bytes());
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!(us.appends(), tried + 1, "without an id it may count twice");
+}
+
+/// How many pushes wait for their node.
+fn parked(door: &Door) -> u64 {
+    let metrics = door.metrics();
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("meridian_gateway_admission{kind=\"parked\"} "));
+    line.expect("it is told").parse().expect("a number")
+}
+
+/// A gateway that may repeat nothing: what passes has waited.
+fn without_repeats(config: &mut Config) {
+    (config.retry_percent, config.retry_per_s) = (0, 0);
+}
+
+/// What was not sent yet can wait, whether its source has an id or not.
+#[test]
+fn a_push_waits_for_a_node_that_is_restarted_and_costs_no_repeat() {
+    let mut us = FakeNode::start("us");
+    let door = open_with(&us, &[], without_repeats);
+    us.kill();
+    wait_until("it is missed", || door.get("/health").status == 503);
+    let remark = json!({"push_source_name": "remarks", "df": {"at": [1], "driver_id": [1]}});
+    std::thread::scope(|scope| {
+        let trip = scope.spawn(|| push(&door, json!({})));
+        let remark = scope.spawn(|| door.post("/push", remark.to_string().as_bytes()));
+        wait_until("both wait", || parked(&door) == 2);
+        us.restart();
+        assert_eq!(taken(&trip.join().expect("an answer")), (Some("us"), false));
+        assert_eq!(taken(&remark.join().expect("an answer")), (Some("us"), false));
+    });
+    assert_eq!((us.appends(), us.events().len(), parked(&door)), (2, 2, 0));
+    assert!(door.metrics().contains("meridian_gateway_push_retries_total 0"));
+}
+
+/// What became of it is not known: it is sent again when the node is back, and only if that counts
+/// once.
+#[test]
+fn a_push_whose_node_goes_away_meanwhile_is_sent_again() {
+    let mut us = FakeNode::start("us");
+    let door = open(&us, &[]);
+    us.set(Mood::LogHangs);
+    let remark = json!({"push_source_name": "remarks", "df": {"at": [1], "driver_id": [1]}});
+    std::thread::scope(|scope| {
+        let trip = scope.spawn(|| push(&door, json!({})));
+        let remark = scope.spawn(|| door.post("/push", remark.to_string().as_bytes()));
+        wait_until("both are with the node", || us.appends() == 2);
+        us.kill();
+        assert_eq!(remark.join().expect("an answer").status, 503, "it may count twice");
+        wait_until("the other one waits", || parked(&door) == 1);
+        us.set(Mood::Well);
+        us.restart();
+        assert_eq!(taken(&trip.join().expect("an answer")), (Some("us"), false));
+    });
+    assert_eq!((us.appends(), us.events().len()), (3, 1));
+}
+
+#[test]
+fn a_push_waits_no_longer_than_it_has_time() {
+    let mut us = FakeNode::start("us");
+    let time = Skipping::new();
+    let door = &open_in(time.clone(), &us, |config| config.push_ms = 600_000);
+    us.kill();
+    wait_until("it is missed", || door.get("/health").status == 503);
+    std::thread::scope(|scope| {
+        let start_ms = time.monotonic_ms();
+        let pushing = scope.spawn(|| push(door, json!({})));
+        let body = trip(json!({})).to_string();
+        let hurried = scope.spawn(move || {
+            door.post_with("/push", body.as_bytes(), &[("x-meridian-timeout-ms", "200000")])
+        });
+        wait_until("both wait", || parked(door) == 2);
+        time.skip_ms(200_000);
+        assert_eq!(hurried.join().expect("an answer").status, 503, "its caller waits no longer");
+        assert_eq!(parked(door), 1, "the other one has time");
+        time.skip_ms(400_000);
+        let refused = pushing.join().expect("an answer");
+        assert!(time.monotonic_ms() - start_ms >= 600_000);
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        let (_, why) = refused.refusal();
+        assert!(why.contains("did not return in time") && why.contains("count once"), "{why}");
+    });
+    assert_eq!((parked(door), us.appends()), (0, 0));
+}
+
+/// Those that wait are no load: reads go on, also where few may be worked on. And they are bounded.
+#[test]
+fn pushes_that_wait_keep_nobody_out_and_are_bounded() {
+    let (mut us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = open_with(&us, &[&eu], |config| {
+        (config.max_in_flight, config.push_ms) = (8, 60_000);
+    });
+    heard(&door, 2);
+    us.kill();
+    heard(&door, 1);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let connect = || runtime.block_on(MeshClient::connect(door.grpc())).expect("a connection");
+    let one = async |mut client: MeshClient<_>| {
+        let push = PushRequest { source: "trips".into(), ..PushRequest::default() };
+        let answers = client.push(tokio_stream::once(push)).await;
+        answers?.into_inner().message().await
+    };
+    let clients = [connect(), connect()];
+    let waiting: Vec<_> = (1..=256).map(|n| {
+        let client = clients[n % 2].clone();
+        let push = runtime.spawn(one(client));
+        if n % 8 == 0 {
+            wait_until("they wait", || parked(&door) == n as u64);
+        }
+        push
+    });
+    let waiting: Vec<_> = waiting.collect();
+    assert_eq!(door.read_one(&[]).served(), ("eu".to_owned(), "failover".to_owned()));
+    let refused = runtime.block_on(one(clients[0].clone())).expect_err("one too many");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.message().contains("enough pushes wait"), "{refused}");
+    us.restart();
+    for push in waiting {
+        let answer = runtime.block_on(push).expect("no panic").expect("an answer");
+        assert_eq!(answer.map(|answer| answer.region).as_deref(), Some("us"));
+    }
+    assert_eq!((parked(&door), us.appends()), (0, 256));
 }
 
 /// Repeats are bounded by what comes in, so that a region that returns is not met by a crowd.

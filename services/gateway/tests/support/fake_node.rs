@@ -116,6 +116,8 @@ pub enum Mood {
     LogDown,
     /// Its log takes nothing more.
     LogFull,
+    /// Its log never answers.
+    LogHangs,
     /// Its `ap` stands still: it says so, and so do its answers.
     Frozen,
 }
@@ -171,13 +173,13 @@ impl FakeNode {
             frontier: Mutex::default(),
             words: AtomicU64::default(),
         });
-        let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let server = tonic::transport::Server::builder()
-            .add_service(NodeServer::new(Service(shared.clone())));
-        runtime.spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        let (address, runtime) = serve(&shared, "127.0.0.1:0".parse().expect("an address"));
         Self { region: region.into(), address, shared, runtime: Some(runtime) }
+    }
+
+    /// Runs again where it was killed, with what it had.
+    pub fn restart(&mut self) {
+        self.runtime = Some(serve(&self.shared, self.address).1);
     }
 
     pub fn url(&self) -> String {
@@ -239,6 +241,16 @@ impl FakeNode {
     pub fn events(&self) -> Vec<(String, serde_json::Value)> {
         self.shared.events.lock().expect("events").clone()
     }
+}
+
+fn serve(shared: &Arc<Shared>, at: SocketAddr) -> (SocketAddr, Runtime) {
+    let runtime = Runtime::new().expect("a runtime");
+    let listener = runtime.block_on(TcpListener::bind(at)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server =
+        tonic::transport::Server::builder().add_service(NodeServer::new(Service(shared.clone())));
+    runtime.spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    (address, runtime)
 }
 
 #[derive(Clone)]
@@ -311,6 +323,32 @@ impl Service {
             catching_up: false,
         })
     }
+}
+
+async fn take(
+    shared: Arc<Shared>,
+    request: Result<node::AppendRequest, Status>,
+) -> Result<node::AppendResponse, Status> {
+    let request = request?;
+    shared.appends.fetch_add(1, Relaxed);
+    let mood = *shared.mood.lock().expect("a mood");
+    match mood {
+        Mood::LogDown => return Err(Status::unavailable("the log is away")),
+        Mood::LogFull => return Err(Status::resource_exhausted("the log is full")),
+        Mood::LogHangs => std::future::pending().await,
+        _ => {}
+    }
+    if shared.catalog.source(&request.source).is_none() {
+        return Err(Status::not_found(format!("no source {}", request.source)));
+    }
+    let accepted = request.events.len() as u64;
+    let mut events = shared.events.lock().expect("events");
+    for event in request.events {
+        let event = serde_json::from_slice(&event).unwrap_or_default();
+        events.push((request.source.clone(), event));
+    }
+    let positions = vec![position(&shared.region, events.len() as u64)];
+    Ok(node::AppendResponse { accepted, positions })
 }
 
 /// What health says of `ap`, which is complete up to now unless it is frozen.
@@ -389,26 +427,7 @@ impl Node for Service {
     ) -> Result<Response<Self::AppendStream>, Status> {
         let shared = self.0.clone();
         *shared.metadata.lock().expect("metadata") = request.metadata().clone();
-        let replies = request.into_inner().map(move |request| {
-            let request = request?;
-            shared.appends.fetch_add(1, Relaxed);
-            match *shared.mood.lock().expect("a mood") {
-                Mood::LogDown => return Err(Status::unavailable("the log is away")),
-                Mood::LogFull => return Err(Status::resource_exhausted("the log is full")),
-                _ => {}
-            }
-            if shared.catalog.source(&request.source).is_none() {
-                return Err(Status::not_found(format!("no source {}", request.source)));
-            }
-            let accepted = request.events.len() as u64;
-            let mut events = shared.events.lock().expect("events");
-            for event in request.events {
-                let event = serde_json::from_slice(&event).unwrap_or_default();
-                events.push((request.source.clone(), event));
-            }
-            let positions = vec![position(&shared.region, events.len() as u64)];
-            Ok(node::AppendResponse { accepted, positions })
-        });
+        let replies = request.into_inner().then(move |request| take(shared.clone(), request));
         Ok(Response::new(Box::pin(replies)))
     }
 

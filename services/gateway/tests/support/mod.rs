@@ -8,7 +8,7 @@ pub mod raw;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::SystemEnv;
+use clock::{Env, SystemEnv};
 use gateway::{Addresses, Config, Gateway};
 use serde_json::Value as Json;
 use tokio::runtime::Runtime;
@@ -73,14 +73,23 @@ pub fn open_with(own: &FakeNode, peers: &[&FakeNode], set: impl FnOnce(&mut Conf
     let peers: Vec<_> = peers.iter().map(|p| (&*p.region, p.url())).collect();
     let mut config = config(own, &peers);
     set(&mut config);
-    let door = start(config);
+    let door = start(config, SystemEnv::shared());
+    wait_until("a region serves", || door.get("/health").status == 200);
+    door
+}
+
+/// Starts a gateway whose time is the test's, and waits until its node serves.
+pub fn open_in(env: Arc<dyn Env>, own: &FakeNode, set: impl FnOnce(&mut Config)) -> Door {
+    let mut config = config(own, &[]);
+    set(&mut config);
+    let door = start(config, env);
     wait_until("a region serves", || door.get("/health").status == 200);
     door
 }
 
 /// Starts a gateway, and does not wait for any region.
 pub fn open_unheard(own: &FakeNode, peers: &[(&str, String)]) -> Door {
-    start(config(own, peers))
+    start(config(own, peers), SystemEnv::shared())
 }
 
 fn config(own: &FakeNode, peers: &[(&str, String)]) -> Config {
@@ -95,9 +104,9 @@ fn config(own: &FakeNode, peers: &[(&str, String)]) -> Config {
     }
 }
 
-fn start(config: Config) -> Door {
+fn start(config: Config, env: Arc<dyn Env>) -> Door {
     let runtime = Runtime::new().expect("a runtime");
-    let gateway = runtime.block_on(Gateway::bind(config, SystemEnv::shared())).expect("ports");
+    let gateway = runtime.block_on(Gateway::bind(config, env)).expect("ports");
     let addresses = gateway.addresses();
     let end = Arc::new(Notify::new());
     let told = end.clone();
@@ -139,18 +148,21 @@ impl Door {
 
     /// A read of one value, with these headers.
     pub fn read_one(&self, headers: &[(&str, &str)]) -> Answer {
-        let url = format!("http://{}/get-online-features", self.addresses.http);
         let body = serde_json::json!({"entities": {"driver_id": [1]},
                                       "features": ["driver_stats:km_1h"]});
-        let request = headers
-            .iter()
-            .fold(agent().post(url), |request, (name, value)| request.header(*name, *value));
-        answer(request.send(body.to_string()))
+        self.post_with("/get-online-features", body.to_string().as_bytes(), headers)
     }
 
     /// Without a content type, as Feast's own documents do.
     pub fn post(&self, path: &str, body: &[u8]) -> Answer {
-        answer(agent().post(format!("http://{}{path}", self.addresses.http)).send(body))
+        self.post_with(path, body, &[])
+    }
+
+    pub fn post_with(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+        let request = agent().post(format!("http://{}{path}", self.addresses.http));
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(request.send(body))
     }
 }
 
