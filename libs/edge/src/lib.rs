@@ -11,6 +11,7 @@ mod crowd;
 mod frames;
 mod leaving;
 mod limits;
+mod loopback;
 mod metrics;
 mod port;
 mod pulse;
@@ -19,5 +20,6 @@ mod watched;
 
 pub use arriving::BodyError;
 pub use limits::Limits;
+pub use loopback::only_loopback;
 pub use metrics::observe;
 pub use port::{Port, Speaks};

@@ -4,6 +4,7 @@
 //! brokers, which survive the processes that [`sim`] kills. Production code never depends on this
 //! crate.
 
+mod as_is;
 mod collector;
 pub mod departures;
 pub mod memory_log;
@@ -11,6 +12,7 @@ pub mod sim;
 mod skipping;
 mod within;
 
+pub use as_is::AsIs;
 pub use collector::{Collector, Span};
 pub use memory_log::{Faults, MemoryLog};
 pub use sim::{Process, Sim, Stuck};

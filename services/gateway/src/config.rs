@@ -151,16 +151,6 @@ fn default_in_flight() -> usize {
 }
 
 impl Config {
-    /// Reads YAML and checks it.
-    ///
-    /// # Errors
-    /// [`GatewayError::Config`], naming the place.
-    pub fn from_yaml(text: &str) -> Result<Self, GatewayError> {
-        let config = Self::parse(text)?;
-        config.check()?;
-        Ok(config)
-    }
-
     /// Reads YAML. What it says may still be overridden, so whoever runs it checks it.
     ///
     /// # Errors
@@ -176,13 +166,7 @@ impl Config {
     pub fn check(&self) -> Result<(), GatewayError> {
         let bad = |message: String| Err(GatewayError::Config(message));
         let listeners = [("http", self.http), ("grpc", self.grpc), ("metrics", self.metrics)];
-        let remote = listeners.iter().find(|(_, address)| !address.ip().is_loopback());
-        if let (Some((key, address)), false) = (remote, self.allow_remote) {
-            return bad(format!(
-                "{key}: {address} is not a loopback address, and there is no TLS yet; \
-                 set allow_remote: true, or run with --allow-remote, if the network is trusted"
-            ));
-        }
+        edge::only_loopback(&listeners, self.allow_remote).or_else(bad)?;
         if self.nodes.is_empty() {
             return bad("node: name the region's node, or its nodes".into());
         }
@@ -222,19 +206,24 @@ mod tests {
         metrics: '127.0.0.1:3', node: 'http://127.0.0.1:4', peers: {lga: 'http://127.0.0.1:5', \
         jfk: 'http://127.0.0.1:6'}}";
 
+    fn checked(yaml: &str) -> Result<Config, GatewayError> {
+        let config = Config::parse(yaml)?;
+        config.check().map(|()| config)
+    }
+
     #[test]
     fn keeps_the_order_of_nearness() {
-        let config = Config::from_yaml(GOOD).unwrap();
+        let config = checked(GOOD).unwrap();
         assert!(config.peers.keys().map(|region| &**region).eq(["lga", "jfk"]));
         assert_eq!(config.deadline_ms, 1_000);
     }
 
     #[test]
     fn a_region_has_a_node_or_several() {
-        let one = Config::from_yaml(GOOD).unwrap();
+        let one = checked(GOOD).unwrap();
         assert_eq!(one.nodes, ["http://127.0.0.1:4"]);
         let list = "['http://127.0.0.1:4', 'http://127.0.0.1:7']";
-        let several = Config::from_yaml(&GOOD.replace("'http://127.0.0.1:4'", list)).unwrap();
+        let several = checked(&GOOD.replace("'http://127.0.0.1:4'", list)).unwrap();
         assert_eq!(several.nodes, ["http://127.0.0.1:4", "http://127.0.0.1:7"]);
     }
 
@@ -253,7 +242,7 @@ mod tests {
             ("{region", "{limits: {idle_ms: 0}, region", "limits: idle_ms"),
             ("{region", "{limits: {max_conections: 9}, region", "max_conections"),
         ] {
-            let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
+            let error = checked(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }

@@ -38,7 +38,7 @@ fn flatten(prefix: &str, value: &Json, into: &mut BTreeMap<String, String>) {
 
 #[test]
 fn every_key_is_documented_with_its_default() {
-    let config = Config::from_yaml(LEAST).expect("a configuration");
+    let config = Config::parse(LEAST).expect("a configuration");
     let mut keys = BTreeMap::new();
     flatten("", &serde_json::to_value(&config).expect("JSON"), &mut keys);
     for required in ["region", "http", "grpc", "metrics", "node"] {

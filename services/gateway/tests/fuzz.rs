@@ -6,55 +6,17 @@ mod support;
 use api::node::v1 as node;
 use api::v1;
 use api::v1::value::Kind;
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
 use serde_json::json;
+use testkit::AsIs;
 use tokio::runtime::Runtime;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use support::{FakeNode, open};
-
-/// Messages as bytes, whatever they are.
-#[derive(Clone, Copy, Default)]
-struct AsIs;
-
-impl Codec for AsIs {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for AsIs {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for AsIs {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
 
 /// A change of some bytes.
 #[derive(Clone, Debug)]

@@ -69,16 +69,6 @@ fn default_drain_ms() -> u64 {
 }
 
 impl Config {
-    /// Reads YAML and checks it.
-    ///
-    /// # Errors
-    /// [`NodeError::Config`], naming the place.
-    pub fn from_yaml(text: &str) -> Result<Self, NodeError> {
-        let config = Self::parse(text)?;
-        config.check()?;
-        Ok(config)
-    }
-
     /// Reads YAML. What it says may still be overridden, so whoever runs it checks it.
     ///
     /// # Errors
@@ -107,13 +97,7 @@ impl Config {
             );
         }
         self.topics.check(&self.regions).or_else(|why| bad(format!("topics: {why}")))?;
-        if !self.grpc.ip().is_loopback() && !self.allow_remote {
-            return bad(format!(
-                "grpc: {} is not a loopback address, and there is no TLS yet; \
-                 set allow_remote: true, or run with --allow-remote, if the network is trusted",
-                self.grpc
-            ));
-        }
+        edge::only_loopback(&[("grpc", self.grpc)], self.allow_remote).or_else(bad)?;
         self.limits.check().map_err(NodeError::Config)
     }
 }
@@ -126,7 +110,8 @@ mod tests {
 
     #[test]
     fn bad_configurations_name_the_thing_and_the_way_out() {
-        assert!(Config::from_yaml(GOOD).is_ok());
+        let checked = |yaml: &str| Config::parse(yaml).and_then(|config| config.check());
+        assert!(checked(GOOD).is_ok());
         for (old, new, message) in [
             ("region: ewr", "region: lga", "own region 'lga'"),
             ("127.0.0.1:1", "0.0.0.0:1", "allow_remote: true"),
@@ -136,7 +121,7 @@ mod tests {
             ("mesh: nyc", "mesh: nyc, topics: {mirrored: '{topic}'}", "{region}"),
             ("mesh: nyc", "mesh: nyc, kafka: {bootstrap: 'h:1'}", "mm2-config"),
         ] {
-            let error = Config::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
+            let error = checked(&GOOD.replacen(old, new, 1)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }

@@ -55,13 +55,6 @@ pub struct MirrorConfig {
 }
 
 impl MirrorConfig {
-    /// Reads YAML; errors name the place.
-    pub fn from_yaml(text: &str) -> Result<Self, NodeError> {
-        let config = Self::parse(text)?;
-        config.check()?;
-        Ok(config)
-    }
-
     /// Reads YAML. What it says may still be overridden, so whoever runs it checks it.
     ///
     /// # Errors
@@ -88,14 +81,7 @@ impl MirrorConfig {
         }
         self.topics.check(&self.regions()).or_else(|why| bad(format!("topics: {why}")))?;
         let listeners = [("grpc", self.grpc), ("metrics", self.metrics)];
-        let remote = listeners.iter().find(|(_, address)| !address.ip().is_loopback());
-        if let (Some((key, address)), false) = (remote, self.allow_remote) {
-            return bad(format!(
-                "{key}: {address} is not a loopback address, and there is no TLS yet; \
-                 set allow_remote: true, or run with --allow-remote, if the network is trusted"
-            ));
-        }
-        Ok(())
+        edge::only_loopback(&listeners, self.allow_remote).or_else(bad)
     }
 }
 
@@ -199,14 +185,15 @@ mod tests {
 
     #[test]
     fn bad_configurations_name_the_thing_and_the_way_out() {
-        assert!(MirrorConfig::from_yaml(GOOD).is_ok());
+        let checked = |yaml: &str| MirrorConfig::parse(yaml).and_then(|config| config.check());
+        assert!(checked(GOOD).is_ok());
         for (old, new, message) in [
             ("127.0.0.1:2", "0.0.0.0:2", "allow_remote: true"),
             ("{jfk:", "{ewr:", "'ewr' is the region"),
             ("{jfk: {bootstrap: 'h:2'}}", "{}", "name the regions"),
             ("mesh: nyc", "mash: nyc", "mash"),
         ] {
-            let error = MirrorConfig::from_yaml(&GOOD.replacen(old, new, 1)).unwrap_err();
+            let error = checked(&GOOD.replacen(old, new, 1)).unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
         }
     }

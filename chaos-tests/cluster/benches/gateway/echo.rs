@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use prost::Message;
+use testkit::AsIs;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
@@ -27,8 +28,6 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
-
-use crate::load::Raw;
 
 /// The answers that the empty servers give.
 pub(crate) struct Answers {
@@ -169,7 +168,7 @@ fn typed(answer: GetFeaturesResponse, request: http::Request<Body>) -> Answering
 }
 
 fn raw(answer: Bytes, request: http::Request<Body>) -> Answering {
-    Box::pin(async { Ok(Grpc::new(Raw).unary(Same(answer), request).await) })
+    Box::pin(async { Ok(Grpc::new(AsIs).unary(Same(answer), request).await) })
 }
 
 struct Same<T>(T);

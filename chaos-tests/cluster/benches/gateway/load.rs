@@ -3,16 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
+use testkit::AsIs;
 use tokio::net::TcpStream;
-use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 
@@ -45,7 +44,7 @@ pub(crate) async fn grpc(address: &str, path: &'static str, bodies: &[Bytes], lo
     ask(lanes, bodies, load, async |channel: &mut Channel, body| {
         let mut client = tonic::client::Grpc::new(channel);
         client.ready().await.expect("a connection");
-        let answer = client.unary(tonic::Request::new(body), path.clone(), Raw).await;
+        let answer = client.unary(tonic::Request::new(body), path.clone(), AsIs).await;
         answer.expect("an answer").into_inner().len()
     })
     .await
@@ -100,42 +99,4 @@ async fn ask<C>(
     let mut times = Histogram::new(3).expect("a histogram");
     lanes.iter().for_each(|lane| times.add(lane).expect("of one kind"));
     Came { requests: times.len(), seconds: start.elapsed().as_secs_f64(), times }
-}
-
-/// Messages that are bytes.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }

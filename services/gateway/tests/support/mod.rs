@@ -95,7 +95,7 @@ pub fn open_unheard(own: &FakeNode, peers: &[(&str, String)]) -> Door {
 fn config(own: &FakeNode, peers: &[(&str, String)]) -> Config {
     Config {
         peers: peers.iter().map(|(region, url)| ((*region).into(), url.clone())).collect(),
-        ..Config::from_yaml(&format!(
+        ..Config::parse(&format!(
             "{{region: {}, http: '127.0.0.1:0', grpc: '127.0.0.1:0', metrics: '127.0.0.1:0', node: '{}'}}",
             own.region,
             own.url()
