@@ -11,7 +11,7 @@ use axum::Router;
 use axum::http::Request;
 use axum::http::request::Parts;
 use clock::Env;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -63,18 +63,30 @@ pub struct Port {
 /// The span of a request.
 type Spans = fn(&Parts) -> Span;
 
+/// Somebody else listens there, or nobody may.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}; stop what uses the port, or configure another")]
+pub struct BindError {
+    address: SocketAddr,
+    cause: io::Error,
+}
+
 impl Port {
-    /// Nothing is accepted yet. The name is for metrics and logs.
-    #[must_use]
-    pub fn new(
-        (name, listener): (&'static str, TcpListener),
+    /// Binds it; nothing is accepted yet. The name is for metrics and logs.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub async fn bind(
+        (name, address): (&'static str, SocketAddr),
         speaks: Speaks,
         limits: Limits,
         env: Arc<dyn Env>,
-    ) -> Self {
-        let shared = Arc::new(Shared::new(env, limits));
-        let (listener, crowd) = (Some(listener), Arc::default());
-        Self { listener, speaks, span: |_| Span::none(), name, shared, crowd }
+    ) -> Result<Self, BindError> {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|cause| BindError { address, cause })?;
+        let (shared, crowd) = (Arc::new(Shared::new(env, limits)), Arc::default());
+        let listener = Some(listener);
+        Ok(Self { listener, speaks, span: |_| Span::none(), name, shared, crowd })
     }
 
     /// Requests are answered in such spans.
@@ -149,7 +161,7 @@ impl Port {
     /// The connection, if there is room or can be.
     fn admit(&self, stream: TcpStream) -> Option<TcpStream> {
         if self.crowd.len() >= self.shared.limits.max_connections {
-            if !self.crowd.make_room() {
+            if !self.crowd.make_room(self.shared.env.monotonic_ms()) {
                 self.crowd.ended(Reason::Refused);
                 if self.speaks == Speaks::Http {
                     say(stream, FULL);
@@ -213,7 +225,7 @@ impl Port {
     /// Most often the process has no file descriptor left: somebody who is quiet has one.
     async fn not_accepted(&self, error: &io::Error) {
         tracing::warn!(port = self.name, %error, "a connection is not accepted");
-        if self.crowd.make_room() {
+        if self.crowd.make_room(self.shared.env.monotonic_ms()) {
             self.crowd.ended(Reason::Displaced);
         }
         self.shared.env.sleep_ms(PAUSE_MS).await;
@@ -235,7 +247,7 @@ async fn answer(
     pulse: Arc<Pulse>,
     shared: Arc<Shared>,
 ) -> Result<Answer, Infallible> {
-    let under_way = pulse.begin();
+    let under_way = pulse.begin(request.body().size_hint().exact());
     let (parts, body) = request.into_parts();
     let body = Arriving::new(body, &parts.headers, pulse.clone(), &shared);
     let span = span(&parts);

@@ -13,7 +13,7 @@ use clock::SystemEnv;
 use edge::{Limits, Port, Speaks};
 use futures::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 /// A first word, and then nothing for ever.
@@ -25,8 +25,8 @@ async fn told() -> Body {
 /// Not in the backlog, where it would wait until the last of the others has gone.
 #[tokio::test]
 async fn who_comes_later_is_refused_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = Port::new(("test", listener), Speaks::Http, Limits::default(), SystemEnv::shared());
+    let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
+    let port = Port::bind(("test", any), Speaks::Http, limits, SystemEnv::shared()).await.unwrap();
     let at = port.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let router = Router::new().route("/told", get(told));

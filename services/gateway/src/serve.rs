@@ -9,12 +9,11 @@ use api::v1::mesh_server::MeshServer;
 use axum::Router;
 use axum::http::request::Parts;
 use clock::{Env, timeout};
-use edge::{Port, Speaks};
+use edge::{BindError, Port, Speaks};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use routing::{Departure, Drain, DrainSettings};
 use telemetry::{Begins, Metrics};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::{LayerExt, Routes};
 use tower::util::MapResponseLayer;
@@ -47,14 +46,9 @@ pub enum GatewayError {
     /// The configuration is not what it should be.
     #[error("the gateway's configuration: {0}")]
     Config(String),
-    /// Somebody else listens there.
-    #[error("cannot listen on {address}: {cause}; stop what uses the port, or configure another")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        cause: std::io::Error,
-    },
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] BindError),
     /// A port's address is not known.
     #[error("a port that is bound has no address: {0}")]
     Address(#[from] std::io::Error),
@@ -92,9 +86,7 @@ impl Gateway {
     pub async fn bind(config: Config, env: Arc<dyn Env>) -> Result<Self, GatewayError> {
         config.check()?;
         let port = async |name, address, speaks| {
-            let listener = bind(address).await?;
-            let port = Port::new((name, listener), speaks, config.limits, env.clone());
-            Ok::<_, GatewayError>(port)
+            Port::bind((name, address), speaks, config.limits, env.clone()).await
         };
         let ports = [
             port("http", config.http, Speaks::Http).await?,
@@ -212,10 +204,6 @@ async fn drained(door: &Door) -> Departure {
             departure => return departure,
         }
     }
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
-    TcpListener::bind(address).await.map_err(|cause| GatewayError::Listen { address, cause })
 }
 
 fn grpc_router(door: Arc<Door>) -> Result<Router, GatewayError> {

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use api::mirror::v1::mirror_server::{Mirror, MirrorServer};
 use api::mirror::v1::{StatusRequest, StatusResponse};
 use api::v1::MirrorStatus;
+use axum::Router;
 use backbone::Tailer;
 use backbone_kafka::KafkaLog;
 use clock::Env;
+use edge::{Limits, Port, Speaks};
 use futures::FutureExt;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -19,13 +21,12 @@ use prometheus_client::metrics::MetricType;
 use serde::{Deserialize, Serialize};
 use store::MemoryCheckpoints;
 use telemetry::Metrics;
-use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::kafka::Kafka;
 use crate::mirrors::{Mirrors, Sharing};
-use crate::serve::NodeError;
+use crate::serve::{GRACE_MS, NodeError};
 use crate::shared::{Identity, Shared};
 use crate::topics::Names;
 use crate::{catalog_watch, status};
@@ -52,6 +53,9 @@ pub struct MirrorConfig {
     /// Serve on addresses that are not loopback although there is no TLS.
     #[serde(default)]
     pub allow_remote: bool,
+    /// What each port allows its clients.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 impl MirrorConfig {
@@ -81,7 +85,8 @@ impl MirrorConfig {
         }
         self.topics.check(&self.regions()).or_else(|why| bad(format!("topics: {why}")))?;
         let listeners = [("grpc", self.grpc), ("metrics", self.metrics)];
-        edge::only_loopback(&listeners, self.allow_remote).or_else(bad)
+        edge::only_loopback(&listeners, self.allow_remote).or_else(bad)?;
+        self.limits.check().or_else(bad)
     }
 }
 
@@ -92,7 +97,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError> {
     config.check()?;
-    let (grpc, metrics) = (bind(config.grpc).await?, bind(config.metrics).await?);
+    let port = async |name, address, speaks| {
+        Port::bind((name, address), speaks, config.limits, env.clone()).await
+    };
+    let ports = [
+        port("grpc", config.grpc, Speaks::Grpc).await?,
+        port("metrics", config.metrics, Speaks::Http).await?,
+    ];
     let mut peers: Vec<(Arc<str>, Arc<dyn Tailer>)> = Vec::new();
     for (region, peer) in &config.kafka_peers {
         peers.push((region.clone(), KafkaLog::new(peer.options()?, env.clone())?));
@@ -102,26 +113,38 @@ pub async fn run(
     let (mesh, region, topics) = (config.mesh, config.region.clone(), config.topics);
     let identity = Identity { mesh, region, regions, topics };
     // Of a node it has the catalog alone: that names the sources whose deltas are mirrored.
-    let shared = Arc::new(Shared::new(identity, env, log, Arc::new(MemoryCheckpoints::default())));
+    let shared =
+        Arc::new(Shared::new(identity, env.clone(), log, Arc::new(MemoryCheckpoints::default())));
     let _catalog = catalog_watch::start(&shared);
     let mirrors = Arc::new(Mirrors::start(&shared, peers, Sharing::InTurn));
     let mut observed = Metrics::default();
     observed.registry().register_collector(Box::new(Watched(mirrors.clone())));
-    let stop = shutdown.boxed().shared();
-    let told = stop.clone();
-    let service = MirrorServer::new(Service { region: config.region, mirrors: mirrors.clone() });
-    let serving = tonic::transport::Server::builder()
-        .add_service(service)
-        .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), told);
-    let scraped = axum::serve(metrics, observed.router()).with_graceful_shutdown(stop);
-    let serving = async { serving.await.map_err(NodeError::from) };
-    let scraped = async { scraped.await.map_err(NodeError::Metrics) };
-    futures::try_join!(serving, scraped).map(|_| ())
+    edge::observe(observed.registry(), &ports);
+    let service = MirrorServer::new(Service { region: config.region, mirrors });
+    let calls = Routes::new(service).prepare().into_axum_router();
+    serve(ports, [calls, observed.router()], (env, shutdown)).await;
+    Ok(())
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
-    let failed = |cause| NodeError::Listen { address: address.to_string(), cause };
-    TcpListener::bind(address).await.map_err(failed)
+/// Until it is told to end, and for a moment after that: nobody holds it up.
+async fn serve(
+    [grpc, metrics]: [Port; 2],
+    [calls, scrapes]: [Router; 2],
+    (env, shutdown): (Arc<dyn Env>, impl Future<Output = ()> + Send + 'static),
+) {
+    let stop = shutdown.boxed().shared();
+    let serving = async {
+        tokio::join!(grpc.serve(calls, stop.clone()), metrics.serve(scrapes, stop.clone()))
+    };
+    let ending = async {
+        stop.clone().await;
+        env.sleep_ms(GRACE_MS).await;
+    };
+    tokio::select! {
+        biased;
+        _ = serving => {}
+        () = ending => {}
+    }
 }
 
 struct Service {

@@ -10,12 +10,11 @@ use backbone::{Log, LogError, Tailer};
 use backbone_kafka::KafkaLog;
 use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
-use edge::{Port, Speaks};
+use edge::{BindError, Port, Speaks};
 use futures::FutureExt;
 use routing::DrainSettings;
 use store::{CheckpointError, Checkpoints, DiskCheckpoints};
 use telemetry::Begins;
-use tokio::net::TcpListener;
 use tonic::service::Routes;
 
 use crate::checkpointer;
@@ -28,7 +27,7 @@ use crate::shared::Identity;
 /// How long its partitions may take to be handed over, ms.
 const LEAVE_MS: u64 = 2_000;
 /// Other regions' mirrors hold their tails open; they do not keep a node from ending.
-const GRACE_MS: u64 = 1_000;
+pub(crate) const GRACE_MS: u64 = 1_000;
 /// A request names at most a few thousand entities or events.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
@@ -38,14 +37,9 @@ pub enum NodeError {
     /// The configuration is not what it should be.
     #[error("the node's configuration: {0}")]
     Config(String),
-    /// Somebody else listens there.
-    #[error("cannot listen on {address}: {cause}; stop what uses the port, or configure another")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the system said.
-        cause: std::io::Error,
-    },
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] BindError),
     /// The data directory.
     #[error("cannot make {path}: {cause}")]
     Directory {
@@ -63,12 +57,6 @@ pub enum NodeError {
     /// The checkpoint could not be opened.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// gRPC ended with an error.
-    #[error("serving ended: {0}")]
-    Serve(#[from] tonic::transport::Error),
-    /// Serving metrics ended with an error.
-    #[error("serving metrics ended: {0}")]
-    Metrics(std::io::Error),
     /// The reflection service could not be built.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -84,9 +72,7 @@ pub async fn run(
     config.check()?;
     let directory = |cause| NodeError::Directory { path: config.data.clone(), cause };
     std::fs::create_dir_all(&config.data).map_err(directory)?;
-    let listener = TcpListener::bind(config.grpc)
-        .await
-        .map_err(|cause| NodeError::Listen { address: config.grpc.to_string(), cause })?;
+    let port = Port::bind(("node", config.grpc), Speaks::Grpc, config.limits, env.clone()).await?;
     let (log, tails) = open_log(&config, &env)?;
     let checkpoints: Arc<dyn Checkpoints> =
         Arc::new(DiskCheckpoints::open(&config.data.join("checkpoint"))?);
@@ -103,8 +89,7 @@ pub async fn run(
         topics: config.topics,
     };
     let core = Arc::new(Core::start(identity, env.clone(), log, checkpoints, peers));
-    let port = Port::new(("node", listener), Speaks::Grpc, config.limits, env.clone()).traced(span);
-    serve(env, core.clone(), tails, port, (drain, shutdown)).await?;
+    serve(env, core.clone(), tails, port.traced(span), (drain, shutdown)).await?;
     if let Some(store) = core.shared().store() {
         checkpointer::save(core.shared(), store, true).await?;
     }

@@ -32,6 +32,7 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
         metrics: socket(&process.metrics)?,
         topics: mesh.topics.clone(),
         allow_remote: false,
+        limits: Default::default(),
     };
     serde_saphyr::to_string(&config).map_err(|e| CliError::Usage(format!("mirror.yaml: {e}")))
 }
@@ -58,6 +59,7 @@ pub(crate) async fn run(
     // It answers no requests, so there is nothing to trace.
     let traces = telemetry::Traces::default();
     let telemetry = super::telemetry("meridian-mirror", &config.region, &traces, &args.run)?;
+    super::raise_file_limit();
     let ended = node::mirror::run(config, env, shutdown).await.map_err(failed);
     super::end(telemetry).await;
     ended
