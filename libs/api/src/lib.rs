@@ -2,6 +2,7 @@
 
 mod convert;
 mod reads;
+mod timeout;
 
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 mod generated {
@@ -29,6 +30,7 @@ mod generated {
 
 pub use generated::meridian::{log, mirror, node, v1};
 pub use reads::{Answer, Reads};
+pub use timeout::{GRPC_TIMEOUT, timeout_ms};
 
 /// A region's part that is older is `stale`, ms.
 pub const STALE_MS: i64 = 5_000;

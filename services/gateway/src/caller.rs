@@ -13,7 +13,6 @@ const PRIORITY: &str = "x-meridian-priority";
 const CLIENT: &str = "x-meridian-client";
 /// How long the caller waits, ms; gRPC has a header of its own.
 const TIMEOUT_MS: &str = "x-meridian-timeout-ms";
-const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// Gateways that a request has been through.
 pub(crate) const HOPS: &str = "x-meridian-hops";
 const MAX_CLIENT_BYTES: usize = 64;
@@ -38,7 +37,7 @@ impl Caller {
         };
         let timeout_ms = match text(TIMEOUT_MS) {
             Some(ms) => Some(ms.parse().map_err(|_| bad(TIMEOUT_MS, "milliseconds"))?),
-            None => text(GRPC_TIMEOUT).and_then(grpc_timeout_ms),
+            None => text(api::GRPC_TIMEOUT).and_then(api::timeout_ms),
         };
         let client = text(CLIENT).unwrap_or_default();
         if client.len() > MAX_CLIENT_BYTES {
@@ -58,30 +57,9 @@ fn bad(header: &str, wanted: &str) -> Refusal {
     Refusal::BadOption(format!("{header} must be {wanted}"))
 }
 
-/// `100m`, `5S`: at most eight digits and a unit; rounded down.
-fn grpc_timeout_ms(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "H" => number.checked_mul(3_600_000),
-        "M" => number.checked_mul(60_000),
-        "S" => number.checked_mul(1_000),
-        "m" => Some(number),
-        "u" => Some(number / 1_000),
-        "n" => Some(number / 1_000_000),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn timeouts_of_grpc_are_read() {
-        let ms = ["2S", "1M", "250m", "1500u", "x", "", "9", "é"].map(grpc_timeout_ms);
-        assert_eq!(ms, [Some(2_000), Some(60_000), Some(250), Some(1), None, None, None, None]);
-    }
 
     #[test]
     fn headers_are_optional_and_checked() {

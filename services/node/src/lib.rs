@@ -12,6 +12,7 @@ mod columns;
 pub mod config;
 pub mod core;
 mod dead_letters;
+mod deadline;
 mod explain;
 pub mod kafka;
 mod load;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api::log::v1::log_server::LogServer;
 use api::node::v1::node_server::NodeServer;
 use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
 use backbone::{Log, LogError, Tailer};
 use backbone_kafka::KafkaLog;
 use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
@@ -20,6 +21,7 @@ use tonic::service::Routes;
 use crate::checkpointer;
 use crate::config::Config;
 use crate::core::Core;
+use crate::deadline;
 use crate::load::Load;
 use crate::service::NodeService;
 use crate::shared::Identity;
@@ -140,7 +142,9 @@ async fn serve(
     if let Some(tails) = tails {
         calls = calls.add_service(tails);
     }
-    let serving = port.serve(calls.prepare().into_axum_router(), stop.clone());
+    let calls = calls.prepare().into_axum_router();
+    let calls = calls.layer(from_fn_with_state(env.clone(), deadline::keep));
+    let serving = port.serve(calls, stop.clone());
     let ending = async {
         stop.clone().await;
         env.sleep_ms(GRACE_MS).await;
