@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::limits::Limits;
 use crate::pulse::Pulse;
-use crate::verdict::{Reason, is_quiet, verdict};
+use crate::verdict::{Reason, quiet, verdict};
 
 /// How long a connection that was asked to end may take, ms.
 const GRACE_MS: u64 = 5_000;
@@ -53,11 +53,11 @@ impl Crowd {
     }
 
     /// Ends the one that has been quiet the longest; false if none is.
-    pub(crate) fn make_room(&self) -> bool {
+    pub(crate) fn make_room(&self, now_ms: u64) -> bool {
         let mut inside = self.inside.lock();
         let beats = inside.iter().map(|(id, connection)| (*id, connection.pulse.beat()));
-        let quiet = beats.filter(|(_, beat)| is_quiet(beat));
-        let Some((id, _)) = quiet.min_by_key(|(_, beat)| beat.quiet_ms) else { return false };
+        let quiet = beats.filter_map(|(id, beat)| Some((quiet(&beat, now_ms)?, id)));
+        let Some((_, id)) = quiet.min() else { return false };
         if let Some(gone) = inside.remove(&id) {
             gone.order.send_replace(Order::End);
         }

@@ -9,6 +9,7 @@
 mod arriving;
 mod crowd;
 mod frames;
+mod heads;
 mod leaving;
 mod limits;
 mod loopback;

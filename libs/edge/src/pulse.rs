@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use clock::Env;
 
+use crate::heads::Heads;
+
 /// The start of every HTTP/2 connection; no HTTP/1 method begins like this.
 const PREFACE: &[u8; 3] = b"PRI";
+/// How much a request has beyond its head is not known.
+const UNKNOWN: u64 = u64::MAX;
 
 /// A connection's. Times are of the steady clock, ms; 0: never. The parts of a connection need not
 /// agree to the millisecond, so nothing here is ordered.
@@ -23,6 +27,12 @@ pub(crate) struct Pulse {
     taken_ms: AtomicU64,
     blocked_ms: AtomicU64,
     given_up: AtomicBool,
+    /// Of HTTP/1: whether the end of a head was seen whose request has not begun,
+    head_ended: AtomicBool,
+    /// how many bytes have come since then,
+    beyond: AtomicU64,
+    /// and how many of them are the body of the request that has.
+    body: AtomicU64,
 }
 
 /// A pulse at one moment.
@@ -42,7 +52,7 @@ pub(crate) struct Beat {
     pub(crate) owed: u32,
     /// Since when there is nothing but such that wait.
     pub(crate) quiet_ms: u64,
-    /// When the first byte came since the last request was over.
+    /// When the first byte came since the last request was over, or was there when it was.
     pub(crate) heard_ms: u64,
     /// When the client last took something.
     pub(crate) taken_ms: u64,
@@ -66,6 +76,9 @@ impl Pulse {
             taken_ms: AtomicU64::new(now_ms),
             blocked_ms: AtomicU64::new(0),
             given_up: AtomicBool::new(false),
+            head_ended: AtomicBool::new(false),
+            beyond: AtomicU64::new(0),
+            body: AtomicU64::new(UNKNOWN),
         }
     }
 
@@ -84,15 +97,26 @@ impl Pulse {
         }
     }
 
-    /// Bytes came.
-    pub(crate) fn heard(&self, bytes: &[u8]) {
+    /// Bytes came, on a connection whose heads have come so far.
+    pub(crate) fn heard(&self, bytes: &[u8], heads: &mut Heads) {
         let before = self.read.fetch_add(bytes.len() as u64, Relaxed);
         let rest = usize::try_from(before).ok().and_then(|before| PREFACE.get(before..));
         if rest.is_some_and(|rest| rest.iter().zip(bytes).any(|(wanted, is)| wanted != is)) {
             self.is_http2.store(false, Relaxed);
         }
-        if self.requests.load(Relaxed) == 0 && self.heard_ms.load(Relaxed) == 0 {
+        let between = self.requests.load(Relaxed) == 0;
+        if between && self.heard_ms.load(Relaxed) == 0 {
             self.heard_ms.store(self.env.monotonic_ms(), Relaxed);
+        }
+        match self.is_http2.load(Relaxed) {
+            true => {}
+            false if between => {
+                if let Some(beyond) = heads.feed(bytes) {
+                    self.beyond.store(beyond as u64, Relaxed);
+                    self.head_ended.store(true, Relaxed);
+                }
+            }
+            false => _ = self.beyond.fetch_add(bytes.len() as u64, Relaxed),
         }
     }
 
@@ -110,8 +134,12 @@ impl Pulse {
         }
     }
 
-    /// A request's head is complete. It is over when the guard is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
+    /// A request's head is complete; its body has so many bytes, if that is known. It is over when
+    /// the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>, body: Option<u64>) -> UnderWay {
+        // Of one that came in one piece with the request before it the end was not seen.
+        let seen = self.head_ended.swap(false, Relaxed);
+        self.body.store(body.filter(|_| seen).unwrap_or(UNKNOWN), Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.heard_ms.store(0, Relaxed);
         UnderWay(self.clone())
@@ -150,6 +178,16 @@ impl Pulse {
         self.given_up.load(Relaxed)
     }
 
+    /// A request is over. What has come that was not its own is the beginning of the next one's head.
+    fn end(&self) {
+        let others = self.requests.fetch_sub(1, Relaxed) > 1;
+        let more = self.beyond.load(Relaxed) > self.body.load(Relaxed);
+        if !others && !self.is_http2.load(Relaxed) && more {
+            self.heard_ms.store(self.env.monotonic_ms(), Relaxed);
+        }
+        self.look_quiet();
+    }
+
     fn look_quiet(&self) {
         if self.requests.load(Relaxed) == self.waiting.load(Relaxed) {
             self.quiet_ms.store(self.env.monotonic_ms(), Relaxed);
@@ -162,7 +200,6 @@ pub(crate) struct UnderWay(Arc<Pulse>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Relaxed);
-        self.0.look_quiet();
+        self.0.end();
     }
 }

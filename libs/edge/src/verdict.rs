@@ -5,6 +5,9 @@ use crate::pulse::Beat;
 
 /// The preface of HTTP/2, bytes.
 const PREFACE_BYTES: u64 = 24;
+/// How long a stream that waits for its client's next message is still in use, ms: a line between two
+/// processes carries many, and one that says nothing for longer does not keep others out.
+const STREAM_MS: u64 = 10_000;
 /// How long answers may be left where too much is held, ms.
 const PRESSED_MS: u64 = 1_000;
 
@@ -58,9 +61,13 @@ pub(crate) fn verdict(beat: &Beat, limits: &Limits, pressed: bool, now_ms: u64) 
     longer(beat.quiet_ms, limits.idle_ms).then_some(Reason::Idle)
 }
 
-/// Whether it could make room for another one.
-pub(crate) fn is_quiet(beat: &Beat) -> bool {
-    beat.requests == beat.waiting
+/// Whether it could make room for another one: nothing is under way, and no stream is in use. The
+/// least of several goes first: those without a stream, of them whoever has been quiet the longest.
+pub(crate) fn quiet(beat: &Beat, now_ms: u64) -> Option<(bool, u64)> {
+    let since_ms = beat.quiet_ms.max(beat.taken_ms);
+    let is_open = beat.requests > 0;
+    let in_use = is_open && now_ms.saturating_sub(since_ms) <= STREAM_MS;
+    (beat.requests == beat.waiting && !in_use).then_some((is_open, since_ms))
 }
 
 #[cfg(test)]
@@ -119,6 +126,18 @@ mod tests {
         assert_eq!(ends(working, true), None, "how long an answer takes is not the client's doing");
     }
 
+    #[test]
+    fn a_stream_that_is_in_use_makes_no_room_and_others_go_before_one_that_is_not() {
+        let idle = Beat { quiet_ms: 90_000, ..opened() };
+        let working = Beat { requests: 1, ..opened() };
+        let stream = Beat { requests: 2, waiting: 2, quiet_ms: 70_000, ..opened() };
+        let answered = Beat { taken_ms: 75_000, ..stream };
+        assert_eq!(quiet(&working, 1_000_000), None);
+        assert_eq!((quiet(&stream, 80_000), quiet(&answered, 85_000)), (None, None));
+        let order = [quiet(&idle, 90_000), quiet(&stream, 90_000), quiet(&answered, 90_000)];
+        assert!(order.is_sorted() && order.iter().all(Option::is_some), "{order:?}");
+    }
+
     proptest! {
         #[test]
         fn nobody_stays_for_ever_without_a_request(
@@ -126,7 +145,7 @@ mod tests {
         ) {
             let beat = Beat { read, is_http2, quiet_ms, heard_ms, ..Beat::default() };
             prop_assert!(verdict(&beat, &LIMITS, false, 5_000 + LIMITS.idle_ms + 1).is_some());
-            prop_assert!(is_quiet(&beat));
+            prop_assert!(quiet(&beat, 5_000).is_some());
         }
     }
 }

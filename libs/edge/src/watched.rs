@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::heads::Heads;
 use crate::pulse::Pulse;
 
 const TOO_SLOW: &[u8] =
@@ -18,11 +19,12 @@ const TOO_SLOW: &[u8] =
 pub(crate) struct Watched {
     stream: TcpStream,
     pulse: Arc<Pulse>,
+    heads: Heads,
 }
 
 impl Watched {
     pub(crate) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self { stream, pulse, heads: Heads::default() }
     }
 
     fn note(&self, wrote: &Poll<io::Result<usize>>) {
@@ -39,11 +41,12 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
-            self.pulse.heard(bytes);
+            this.pulse.heard(bytes, &mut this.heads);
         }
         read
     }
