@@ -7,17 +7,17 @@ mod support;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use api::v1::GetFeaturesRequest;
 use api::v1::mesh_client::MeshClient;
+use api::v1::{GetFeaturesRequest, PushRequest};
 use edge::Limits;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use testkit::Skipping;
 use tonic::{Code, Request};
 
 use support::raw::{
     CONTINUATION, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RST_STREAM, Raw, frame,
     head, resident,
 };
-use support::{Door, FakeNode, Mood, open_with, wait_until};
+use support::{Door, FakeNode, Mood, closed, number, open_in, open_with, wait_until};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -27,23 +27,6 @@ fn door(us: &FakeNode, limits: Limits) -> Door {
 
 fn short() -> Limits {
     Limits { head_ms: 300, body_ms: 300, write_ms: 300, idle_ms: 60_000, ..Limits::default() }
-}
-
-/// How many connections of a port were ended for a reason.
-fn closed(door: &Door, port: &str, reason: &str) -> u64 {
-    number(
-        &door.metrics(),
-        &format!("meridian_port_closed_total{{port=\"{port}\",reason=\"{reason}\"}} "),
-    )
-}
-
-fn connections(door: &Door, port: &str) -> u64 {
-    number(&door.metrics(), &format!("meridian_port_connections{{port=\"{port}\"}} "))
-}
-
-fn number(metrics: &str, line: &str) -> u64 {
-    let number = metrics.lines().find_map(|text| text.strip_prefix(line));
-    number.map_or(0, |number| number.parse().expect("a number"))
 }
 
 /// Another client, which asks over a connection of its own each time.
@@ -76,6 +59,37 @@ fn slow_heads_are_told_and_ended() {
     silent[1].send(b"PRI * HTTP/2.0\r\n");
     silent.iter_mut().for_each(|raw| assert_eq!(raw.goaway(), None));
     assert_eq!(closed(&door, "metrics", "slow_head"), 1);
+}
+
+/// Also one that came with the request before it, or while that was worked on.
+#[test]
+fn the_head_of_a_second_request_has_the_time_of_the_first() {
+    let us = FakeNode::start("us");
+    let door = door(&us, short());
+    let get = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n".as_slice();
+    let post = b"POST /push HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody".as_slice();
+    let (half, nothing) = (b"GET /health HTTP/1.1\r\nho".as_slice(), b"".as_slice());
+    let chunked = b"POST /push HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n\
+        4\r\nbody\r\n0\r\n\r\n";
+    let connect = |bytes: &[&[u8]]| {
+        let mut raw = Raw::connect(door.addresses.http);
+        raw.send(&bytes.concat());
+        let answer = raw.answer();
+        (raw, answer)
+    };
+    let kept = [&[get, nothing], &[post, nothing], &[&chunked[..], nothing], &[get, get]];
+    let mut kept = kept.map(|bytes| connect(bytes).0);
+    let mut slow = [connect(&[get, half]).0, connect(&[post, half]).0, connect(&[get]).0];
+    slow[2].send(half);
+    for raw in &mut slow {
+        let told = String::from_utf8_lossy(&raw.rest()).into_owned();
+        assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+    }
+    assert_eq!(closed(&door, "http", "slow_head"), 3);
+    for raw in &mut kept {
+        raw.send(get);
+        assert!(raw.answer().starts_with("HTTP/1.1 200"), "it was not waiting for a head");
+    }
 }
 
 #[test]
@@ -208,32 +222,6 @@ fn a_flood_of_continuations_ends_its_connection() {
     assert!(resident() < before + 128 * MEBIBYTE, "{before} to {}", resident());
 }
 
-/// Ten thousand, or as many as this process may open: each has two ends here.
-#[test]
-fn idle_connections_keep_nobody_out() {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("as many as are allowed");
-    let count = usize::try_from(most.saturating_sub(3_000)).unwrap_or(usize::MAX).min(10_000);
-    let us = FakeNode::start("us");
-    let door = door(&us, Limits { max_connections: 1_000, ..Limits::default() });
-    let before = resident();
-    let mut idle = Vec::new();
-    for n in 0..count {
-        let to = if n % 2 == 0 { door.addresses.http } else { door.addresses.grpc };
-        idle.push(Raw::connect(to));
-        if n % 500 == 0 {
-            is_answered(&door);
-        }
-    }
-    println!("{count} connections of {most} files");
-    wait_until("all are seen", || closed(&door, "http", "displaced") as usize >= count / 2 - 1_000);
-    assert!(connections(&door, "http") <= 1_000 && connections(&door, "grpc") <= 1_000);
-    is_answered(&door);
-    let grown = resident().saturating_sub(before);
-    println!("{} KiB", grown / 1_024);
-    assert!(grown < 128 * MEBIBYTE, "{grown} bytes");
-}
-
 #[test]
 fn where_nobody_is_quiet_the_new_one_is_refused() {
     let us = FakeNode::start("us");
@@ -250,6 +238,40 @@ fn where_nobody_is_quiet_the_new_one_is_refused() {
     });
     us.set(Mood::Well);
     is_answered(&door);
+}
+
+/// A line between two processes is a stream on which nothing is under way for most of the time.
+#[test]
+fn a_stream_that_is_in_use_keeps_its_place() {
+    let us = FakeNode::start("us");
+    let time = Skipping::new();
+    let door = open_in(time.clone(), &us, |config| config.limits.max_connections = 1);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (pushes, asked) = tokio::sync::mpsc::channel(1);
+    let push = || {
+        let push = PushRequest { source: "trips".into(), ..PushRequest::default() };
+        runtime.block_on(pushes.send(push)).expect("an open stream");
+    };
+    push();
+    let mut answers = runtime.block_on(async {
+        let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+        let asked = tokio_stream::wrappers::ReceiverStream::new(asked);
+        client.push(asked).await.expect("a stream").into_inner()
+    });
+    let mut answered = || runtime.block_on(answers.message()).expect("an answer").is_some();
+    assert!(answered());
+    for _ in 0..3 {
+        time.skip_ms(6_000);
+        Raw::connect(door.addresses.grpc).rest();
+        push();
+        assert!(answered(), "it goes on");
+    }
+    assert_eq!((closed(&door, "grpc", "refused"), closed(&door, "grpc", "displaced")), (3, 0));
+    time.skip_ms(12_000);
+    let mut other = Raw::http2(door.addresses.grpc, &[]);
+    wait_until("it has to go", || closed(&door, "grpc", "displaced") == 1);
+    assert!(runtime.block_on(answers.message()).is_err());
+    assert!(other.0.read(&mut [0; 9]).is_ok_and(|bytes| bytes > 0), "the other one is heard");
 }
 
 #[test]
@@ -272,7 +294,7 @@ fn what_is_held_is_bounded() {
     first.send(b"POST /push HTTP/1.1\r\nhost: x\r\ncontent-length: 700000\r\n\r\n");
     first.send(&part);
     wait_until("it is held", || {
-        number(&door.metrics(), "meridian_port_held_bytes{port=\"http\"} ") == 600 << 10
+        number(&door, "meridian_port_held_bytes{port=\"http\"} ") == 600 << 10
     });
     let refused = door.post("/push", &part);
     assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));

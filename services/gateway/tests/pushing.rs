@@ -14,9 +14,12 @@ use gateway::{Config, Quota};
 use serde_json::{Value as Json, json};
 use testkit::Skipping;
 use tokio_stream::StreamExt;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use support::{Answer, Door, FakeNode, Mood, open, open_in, open_unheard, open_with, wait_until};
+use support::{
+    Answer, Door, FakeNode, Mood, number, open, open_in, open_unheard, open_with, wait_until,
+};
 
 fn trip(mesh: Json) -> Json {
     let df = json!({"trip_id": ["a"], "ended_at": ["2026-12-01T00:00:00Z"], "driver_id": [1],
@@ -156,11 +159,7 @@ fn a_push_waits_for_its_node_where_repeats_count_once() {
 
 /// How many pushes wait for their node.
 fn parked(door: &Door) -> u64 {
-    let metrics = door.metrics();
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("meridian_gateway_admission{kind=\"parked\"} "));
-    line.expect("it is told").parse().expect("a number")
+    number(door, "meridian_gateway_admission{kind=\"parked\"} ")
 }
 
 /// A gateway that may repeat nothing: what passes has waited.
@@ -238,6 +237,11 @@ fn a_push_waits_no_longer_than_it_has_time() {
     assert_eq!((parked(door), us.appends()), (0, 0));
 }
 
+async fn push_nothing(mut client: MeshClient<Channel>) -> Result<Option<PushResponse>, Status> {
+    let push = PushRequest { source: "trips".into(), ..PushRequest::default() };
+    client.push(tokio_stream::once(push)).await?.into_inner().message().await
+}
+
 /// Those that wait are no load: reads go on, also where few may be worked on. And they are bounded.
 #[test]
 fn pushes_that_wait_keep_nobody_out_and_are_bounded() {
@@ -250,15 +254,10 @@ fn pushes_that_wait_keep_nobody_out_and_are_bounded() {
     heard(&door, 1);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let connect = || runtime.block_on(MeshClient::connect(door.grpc())).expect("a connection");
-    let one = async |mut client: MeshClient<_>| {
-        let push = PushRequest { source: "trips".into(), ..PushRequest::default() };
-        let answers = client.push(tokio_stream::once(push)).await;
-        answers?.into_inner().message().await
-    };
     let clients = [connect(), connect()];
-    let waiting: Vec<_> = (1..=256).map(|n| {
+    let waiting = (1..=256).map(|n| {
         let client = clients[n % 2].clone();
-        let push = runtime.spawn(one(client));
+        let push = runtime.spawn(push_nothing(client));
         if n % 8 == 0 {
             wait_until("they wait", || parked(&door) == n as u64);
         }
@@ -266,7 +265,7 @@ fn pushes_that_wait_keep_nobody_out_and_are_bounded() {
     });
     let waiting: Vec<_> = waiting.collect();
     assert_eq!(door.read_one(&[]).served(), ("eu".to_owned(), "failover".to_owned()));
-    let refused = runtime.block_on(one(clients[0].clone())).expect_err("one too many");
+    let refused = runtime.block_on(push_nothing(clients[0].clone())).expect_err("one too many");
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(refused.message().contains("enough pushes wait"), "{refused}");
     us.restart();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::log::v1::log_server::LogServer;
 use api::node::v1::node_server::NodeServer;
+use axum::Router;
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use backbone::{Log, LogError, Tailer};
@@ -122,13 +123,8 @@ async fn serve(
     port: Port,
     (drain, shutdown): (DrainSettings, impl Future<Output = ()>),
 ) -> Result<(), NodeError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(api::DESCRIPTORS)
-        .build_v1()?;
     let load = Load::default();
-    let nodes = NodeServer::new(NodeService::new(core.clone(), load.clone()))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let calls = router(&env, &core, &load, tails)?;
     let stop = async {
         shutdown.await;
         tracing::info!("draining");
@@ -138,12 +134,6 @@ async fn serve(
         core.leave(LEAVE_MS).await;
     };
     let stop = stop.shared();
-    let mut calls = Routes::new(nodes).add_service(reflection);
-    if let Some(tails) = tails {
-        calls = calls.add_service(tails);
-    }
-    let calls = calls.prepare().into_axum_router();
-    let calls = calls.layer(from_fn_with_state(env.clone(), deadline::keep));
     let serving = port.serve(calls, stop.clone());
     let ending = async {
         stop.clone().await;
@@ -157,8 +147,81 @@ async fn serve(
     Ok(())
 }
 
+/// What the port answers, each call within its caller's time.
+fn router(
+    env: &Arc<dyn Env>,
+    core: &Arc<Core>,
+    load: &Load,
+    tails: Option<Tails>,
+) -> Result<Router, NodeError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(api::DESCRIPTORS)
+        .build_v1()?;
+    let nodes = NodeServer::new(NodeService::new(core.clone(), load.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let mut calls = Routes::new(nodes).add_service(reflection);
+    if let Some(tails) = tails {
+        calls = calls.add_service(tails);
+    }
+    let router = calls.prepare().into_axum_router();
+    Ok(router.layer(from_fn_with_state(env.clone(), deadline::keep)))
+}
+
 /// What comes here is a gateway's: it says whether it is traced.
 fn span(request: &Parts) -> tracing::Span {
     let name = || request.uri.path().trim_start_matches('/').to_owned();
     telemetry::server(&request.headers, Begins::Nothing, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::node::v1::{Position, ReadRequest};
+    use axum::body::Body;
+    use axum::http::Request;
+    use clock::SystemEnv;
+    use prost::Message;
+    use store::MemoryCheckpoints;
+    use tonic::{Code, Status};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::topics::Names;
+
+    fn node(env: &Arc<dyn Env>, data: &std::path::Path) -> Arc<Core> {
+        let options = LogOptions::new("nyc", "ewr");
+        let log = LocalLog::open(data, env.clone(), options).unwrap();
+        let identity = Identity {
+            mesh: "nyc".into(),
+            region: "ewr".into(),
+            regions: vec!["ewr".into()],
+            topics: Names::default(),
+        };
+        let checkpoints = Arc::new(MemoryCheckpoints::default());
+        Arc::new(Core::start(identity, env.clone(), log, checkpoints, Vec::new()))
+    }
+
+    /// It waits for a push that it will never see, for as long as it is told to; its caller goes
+    /// earlier, and does not say so.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_read_ends_with_its_callers_time() {
+        let (env, data) = (SystemEnv::shared(), tempfile::tempdir().unwrap());
+        let (core, load) = (node(&env, data.path()), Load::default());
+        let router = router(&env, &core, &load, None).unwrap();
+        let tokens = vec![Position::default()];
+        let read =
+            ReadRequest { tokens, wait_ms: 60_000, ..ReadRequest::default() }.encode_to_vec();
+        let length = u32::try_from(read.len()).unwrap().to_be_bytes();
+        let request = Request::post("/meridian.node.v1.Node/Read")
+            .header("content-type", "application/grpc")
+            .header(api::GRPC_TIMEOUT, "200m")
+            .body(Body::from([&[0], &length[..], &read].concat()))
+            .unwrap();
+        let started_ms = env.monotonic_ms();
+        let answer = router.oneshot(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+        assert!(env.monotonic_ms() - started_ms < 30_000, "not when it had waited");
+        assert_eq!(load.now(), 0, "nobody works on it any more");
+    }
 }

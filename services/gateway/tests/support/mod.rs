@@ -114,6 +114,18 @@ fn start(config: Config, env: Arc<dyn Env>) -> Door {
     Door { addresses, end, _runtime: runtime }
 }
 
+/// How many connections of a port were ended for a reason.
+pub fn closed(door: &Door, port: &str, reason: &str) -> u64 {
+    number(door, &format!("meridian_port_closed_total{{port=\"{port}\",reason=\"{reason}\"}} "))
+}
+
+/// What the gateway counts in a line that begins like this.
+pub fn number(door: &Door, line: &str) -> u64 {
+    let metrics = door.metrics();
+    let number = metrics.lines().find_map(|text| text.strip_prefix(line));
+    number.map_or(0, |number| number.parse().expect("a number"))
+}
+
 pub fn wait_until(what: &str, done: impl FnMut() -> bool) {
     assert!(testkit::within(PATIENCE, done), "in vain: {what}");
 }

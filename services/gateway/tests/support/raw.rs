@@ -44,6 +44,18 @@ impl Raw {
         self.0.write_all(bytes).is_ok()
     }
 
+    /// The head and the body of an HTTP/1 answer that says how long it is.
+    pub fn answer(&mut self) -> String {
+        let mut answer = Vec::new();
+        while !whole(&answer) {
+            let mut part = [0; 1_024];
+            let n = self.0.read(&mut part).expect("an answer");
+            assert!(n > 0, "the connection was ended: {}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&part[..n]);
+        }
+        String::from_utf8(answer).expect("text")
+    }
+
     /// All that comes until the other side ends, as it must.
     pub fn rest(&mut self) -> Vec<u8> {
         let (mut all, mut part) = (Vec::new(), [0; 4_096]);
@@ -72,6 +84,15 @@ impl Raw {
         }
         reason
     }
+}
+
+fn whole(answer: &[u8]) -> bool {
+    let Some((head, body)) = std::str::from_utf8(answer).expect("text").split_once("\r\n\r\n")
+    else {
+        return false;
+    };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.expect("a length").parse().expect("a number")
 }
 
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
