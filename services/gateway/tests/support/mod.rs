@@ -123,7 +123,7 @@ pub fn closed(door: &Door, port: &str, reason: &str) -> u64 {
 pub fn number(door: &Door, line: &str) -> u64 {
     let metrics = door.metrics();
     let number = metrics.lines().find_map(|text| text.strip_prefix(line));
-    number.map_or(0, |number| number.parse().expect("a number"))
+    number.map_or(0, |number| number.parse::<f64>().expect("a number") as u64)
 }
 
 pub fn wait_until(what: &str, done: impl FnMut() -> bool) {
