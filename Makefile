@@ -2,6 +2,8 @@
 CARGO := cargo
 # From g++ on for librdkafka, which is built from source.
 PACKAGES := gcc libc6-dev python3 python3-venv curl g++ make pkg-config zlib1g-dev libssl-dev
+# kcat reads what a mesh on Kafka writes.
+TEST_PACKAGES := kcat
 
 # Tests fail by panicking, and print their seeds; nothing else may.
 IN_TESTS := -A clippy::unwrap_used -A clippy::expect_used -A clippy::panic -A clippy::print_stdout -A clippy::print_stderr
@@ -25,6 +27,7 @@ kafka: setup ## Kafka's jars, for tests and `up --kafka start`; needs Java 17 an
 test: test-rust test-clients ## All tests
 
 test-rust: setup kafka
+	@scripts/setup $(TEST_PACKAGES)
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 # After `test-rust`, which builds the binary (it has tests of its own, so cargo builds it for them).

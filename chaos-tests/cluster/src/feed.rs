@@ -15,6 +15,7 @@ pub struct Feed {
     seed: u64,
     waiting: BTreeMap<&'static str, Vec<Vec<String>>>,
     clean: Vec<String>,
+    sent: BTreeMap<&'static str, Vec<String>>,
     broken: BTreeMap<&'static str, Vec<Broken>>,
 }
 
@@ -31,7 +32,8 @@ impl Feed {
             (region, chunks)
         };
         let waiting = REGIONS.map(split).into();
-        Self { seed, waiting, clean: Vec::new(), broken: BTreeMap::new() }
+        let (sent, broken) = (BTreeMap::new(), BTreeMap::new());
+        Self { seed, waiting, clean: Vec::new(), sent, broken }
     }
 
     /// Begins to send the next part, each region's through its own gateway.
@@ -61,6 +63,7 @@ impl Feed {
             let path = path.to_str().expect("a path");
             children.push(mesh.spawn_command(&["ingest", "departures", path, "--region", region]));
             self.clean.extend(injected.clean);
+            self.sent.entry(region).or_default().extend(injected.lines);
             self.broken.entry(region).or_default().extend(injected.broken);
         }
         Sending { children, _dir: dir }
@@ -72,10 +75,10 @@ impl Feed {
         Oracle::load(self.clean.iter().map(String::as_str))
     }
 
-    /// How many events broke the contract in a region.
+    /// What was sent to a region, and what of it broke the contract.
     #[must_use]
-    pub fn broken(&self, region: &str) -> usize {
-        self.broken[region].len()
+    pub fn sent(&self, region: &str) -> (&[String], &[Broken]) {
+        (&self.sent[region], &self.broken[region])
     }
 
     /// Each broken event is one dead letter, and there are no others.

@@ -1,5 +1,6 @@
 //! The same over three real brokers and MirrorMaker 2, or mirrors of our own. Needs `make kafka`.
 
+use cluster::kafka::tools;
 use cluster::mirror::SecondMirror;
 use cluster::{Mesh, OnKafka, story};
 use rand::RngExt;
@@ -15,7 +16,9 @@ fn every_region_answers_what_sql_says() {
 #[test]
 fn dirty_streams_lose_nothing_and_double_nothing() {
     let mut mesh = Mesh::start_on_kafka(SHARED);
-    story::dirty_streams_lose_nothing_and_double_nothing(&mut mesh, 20_130_131);
+    let sent = story::dirty_streams_lose_nothing_and_double_nothing(&mut mesh, 20_130_131);
+    let ewr = &sent["ewr"];
+    tools::read_what_was_sent(&mesh, ["ewr", "jfk"], &ewr.lines, &ewr.broken);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod cluster;
 mod harness;
+mod tools;
 
 pub use cluster::{Cluster, installation};
 pub use harness::OnKafka;
+pub use tools::{Lag, Seen, Tools};

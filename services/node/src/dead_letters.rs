@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api::node::v1::DeadLetter;
 use backbone::{LogError, Partition, Stored};
 
-use crate::partition::RULE;
+use crate::partition::{APPENDED_MS, RULE};
 use crate::shared::Shared;
 
 const BATCH: usize = 500;
@@ -53,15 +53,32 @@ fn decode(shared: &Shared, partition: u32, stored: Stored) -> Option<DeadLetter>
         headers.find(|(key, _)| &**key == name).map(|(_, value)| value.clone())
     };
     let offset = stored.record.key.as_ref()?.last_chunk().map(|b| u64::from_be_bytes(*b))?;
-    let appended = header("appended_ms");
     Some(DeadLetter {
         region: shared.identity.region.to_string(),
         partition,
         offset,
-        appended_ms: appended
-            .and_then(|b| Some(i64::from_be_bytes(*b.first_chunk()?)))
-            .unwrap_or(0),
+        appended_ms: header(APPENDED_MS).as_deref().and_then(milliseconds).unwrap_or(0),
         rule: String::from_utf8_lossy(&header(RULE).unwrap_or_default()).into_owned(),
         event: stored.record.value.unwrap_or_default(),
     })
+}
+
+/// Text; or eight bytes, as it was written at first. No such bytes of our days are digits.
+fn milliseconds(header: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(header).ok().and_then(|text| text.parse().ok());
+    text.or_else(|| Some(i64::from_be_bytes(header.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_were_written_at_first_are_read() {
+        let at_ms = 1_700_000_000_123_i64;
+        assert_eq!(milliseconds(at_ms.to_string().as_bytes()), Some(at_ms));
+        assert_eq!(milliseconds(&at_ms.to_be_bytes()), Some(at_ms));
+        assert_eq!(milliseconds(b"12345678"), Some(12_345_678));
+        assert_eq!(milliseconds(b"soon"), None);
+    }
 }

@@ -19,7 +19,7 @@ use crate::shared::Shared;
 
 use session::Session;
 
-pub(crate) use commit::RULE;
+pub(crate) use commit::{APPENDED_MS, RULE};
 
 const RETRY_MS: u64 = 100;
 /// Who was fenced leaves the partition to the other for this long, unless assigned anew.

@@ -15,6 +15,8 @@ use super::{End, frozen};
 
 /// The header of a dead letter that says which rule it broke.
 pub(crate) const RULE: &str = "rule";
+/// The header that says when its event was appended: text, as people read it with any tool.
+pub(crate) const APPENDED_MS: &str = "appended_ms";
 
 /// What a dead letter has beside its event: key, headers, a rule that shows some of it.
 const ENVELOPE_BYTES: usize = 4 << 10;
@@ -152,7 +154,7 @@ fn dead_letter(session: &Session, rejected: &Rejected) -> (Partition, Record) {
     let most_bytes = session.shared.log.max_record_bytes().saturating_sub(ENVELOPE_BYTES);
     let (rule, event) = letter(&rejected.rule, &rejected.event, most_bytes);
     let rule = (Arc::from(RULE), rule);
-    let appended = (Arc::from("appended_ms"), rejected.appended_ms.to_be_bytes().to_vec().into());
+    let appended = (Arc::from(APPENDED_MS), rejected.appended_ms.to_string().into());
     let record =
         Record { key: Some(key.into()), value: Some(event), headers: vec![rule, appended] };
     let topic = session.shared.identity.topics.dead_letters(&session.source.name);
