@@ -2,8 +2,8 @@
 CARGO := cargo
 # From g++ on for librdkafka, which is built from source.
 PACKAGES := gcc libc6-dev python3 python3-venv curl g++ make pkg-config zlib1g-dev libssl-dev
-# kcat reads what a mesh on Kafka writes.
-TEST_PACKAGES := kcat
+# kcat reads what a mesh on Kafka writes; openssl makes the certificates of a broker with TLS.
+TEST_PACKAGES := kcat openssl
 
 # Tests fail by panicking, and print their seeds; nothing else may.
 IN_TESTS := -A clippy::unwrap_used -A clippy::expect_used -A clippy::panic -A clippy::print_stdout -A clippy::print_stderr

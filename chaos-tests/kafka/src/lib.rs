@@ -4,8 +4,10 @@
 
 mod cluster;
 mod harness;
+mod secure;
 mod tools;
 
 pub use cluster::{Cluster, installation};
 pub use harness::OnKafka;
+pub use secure::SecureCluster;
 pub use tools::{Lag, Seen, Tools};

@@ -10,7 +10,7 @@ use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, Threaded
 use tokio::sync::oneshot;
 
 use crate::cluster::Cluster;
-use crate::context;
+use crate::context::{self, Door};
 use crate::error::{self, is_absence};
 use crate::record::outgoing;
 
@@ -21,7 +21,7 @@ const MAX_WAITING: usize = 90_000;
 pub(crate) type Producer = ThreadedProducer<Acknowledged>;
 
 /// Tells whoever waits for a record where it came to stand.
-pub(crate) struct Acknowledged;
+pub(crate) struct Acknowledged(pub(crate) Door);
 
 impl ClientContext for Acknowledged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -29,7 +29,7 @@ impl ClientContext for Acknowledged {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        context::trouble(&error, reason);
+        self.0.trouble(&error, reason);
     }
 }
 
@@ -54,6 +54,15 @@ pub(crate) async fn append(
     records: Vec<Record>,
 ) -> Result<Vec<u64>, LogError> {
     cluster.check([partition]).await?;
+    let appended = in_order(cluster, partition, records).await;
+    cluster.door.passed(appended)
+}
+
+async fn in_order(
+    cluster: &Arc<Cluster>,
+    partition: &Partition,
+    records: Vec<Record>,
+) -> Result<Vec<u64>, LogError> {
     let producer = cluster.producer();
     let waiting = enqueue(cluster, &producer, partition, &records)?;
     drop(records);

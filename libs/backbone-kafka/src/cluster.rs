@@ -12,6 +12,7 @@ use rdkafka::producer::Producer as _;
 
 use crate::append::{Acknowledged, Producer};
 use crate::blocking::{blocking, dispose};
+use crate::context::Door;
 use crate::error::{self, is_absence};
 use crate::native;
 use crate::options::KafkaOptions;
@@ -19,6 +20,8 @@ use crate::options::KafkaOptions;
 pub(crate) struct Cluster {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) options: KafkaOptions,
+    /// What all clients of this log are told.
+    pub(crate) door: Door,
     /// Held while the records of one append are queued.
     pub(crate) appending: Mutex<()>,
     producer: RwLock<Arc<Producer>>,
@@ -28,10 +31,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(options: KafkaOptions, env: Arc<dyn Env>) -> Result<Self, LogError> {
-        let producer = make(&options)?;
+        let door = Door::default();
+        let producer = make(&options, &door)?;
         Ok(Self {
             env,
             options,
+            door,
             appending: Mutex::new(()),
             producer: RwLock::new(Arc::new(producer)),
             known: Mutex::new(HashMap::new()),
@@ -48,7 +53,7 @@ impl Cluster {
         if !std::ptr::eq(&raw const **producer, spent) {
             return;
         }
-        match make(&self.options) {
+        match make(&self.options, &self.door) {
             Ok(next) => dispose(std::mem::replace(&mut *producer, Arc::new(next))),
             Err(error) => tracing::error!(%error, "no other producer could be made"),
         }
@@ -57,7 +62,8 @@ impl Cluster {
     /// The topic as it is now.
     pub(crate) async fn describe(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
         let (producer, topic, ms) = (self.producer(), name.to_owned(), self.options.request_ms);
-        let found = blocking(move || native::describe(producer.client(), &topic, ms)).await??;
+        let found = blocking(move || native::describe(producer.client(), &topic, ms)).await?;
+        let found = self.door.passed(found)?;
         match found {
             Some(info) => _ = self.known.lock().insert(name.into(), info),
             None => self.forget(name),
@@ -102,12 +108,13 @@ impl Cluster {
         let marks = blocking(move || {
             producer.client().fetch_watermarks(&of.topic, of.index as i32, timeout)
         });
-        let (start, end) = marks.await?.map_err(|error| {
+        let marks = marks.await?.map_err(|error| {
             if error.rdkafka_error_code().is_some_and(is_absence) {
                 self.forget(&partition.topic);
             }
             error::of(partition, &error)
-        })?;
+        });
+        let (start, end) = self.door.passed(marks)?;
         Ok(Bounds { start: start.max(0) as u64, committed_end: end.max(0) as u64 })
     }
 }
@@ -118,7 +125,7 @@ impl Drop for Cluster {
     }
 }
 
-fn make(options: &KafkaOptions) -> Result<Producer, LogError> {
-    let producer = options.appender().create_with_context(Acknowledged);
+fn make(options: &KafkaOptions, door: &Door) -> Result<Producer, LogError> {
+    let producer = options.appender().create_with_context(Acknowledged(door.clone()));
     producer.map_err(|error| error::general(&error))
 }

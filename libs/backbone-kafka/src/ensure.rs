@@ -114,8 +114,8 @@ pub(crate) async fn drop_before(
 
 /// A client for one change: one that is kept would have to be served all the time.
 async fn admin(cluster: &Cluster) -> Result<(AdminClient<Quiet>, AdminOptions), LogError> {
-    let config = cluster.options.admin();
-    let admin = blocking(move || config.create_with_context(Quiet)).await?;
+    let (config, context) = (cluster.options.admin(), Quiet(cluster.door.clone()));
+    let admin = blocking(move || config.create_with_context(context)).await?;
     let timeout = Some(Duration::from_millis(cluster.options.request_ms));
     let options = AdminOptions::new().request_timeout(timeout).operation_timeout(timeout);
     Ok((admin.map_err(|error| general(&error))?, options))

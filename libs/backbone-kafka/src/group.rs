@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::watch;
 
-use crate::context::Quiet;
+use crate::context::{Door, Quiet};
 use crate::error::general;
 
 /// How long the member waits for its group at a time; it leaves within this time.
@@ -37,11 +37,12 @@ impl Progress {
 /// Joins, on a thread of its own. Leaves when nobody listens any more; has left when the thread ends.
 pub(crate) fn join(
     config: &ClientConfig,
+    door: Door,
     topic: &str,
     progress: Progress,
 ) -> Result<(watch::Receiver<Vec<Partition>>, JoinHandle<()>), LogError> {
     let member: BaseConsumer<Quiet> =
-        config.create_with_context(Quiet).map_err(|error| general(&error))?;
+        config.create_with_context(Quiet(door)).map_err(|error| general(&error))?;
     member.subscribe(&[topic]).map_err(|error| general(&error))?;
     let (assigned, listener) = watch::channel(Vec::new());
     let topic = topic.to_owned();

@@ -96,8 +96,9 @@ impl Log for KafkaLog {
         self.cluster.check([&Partition::new(topic, 0)]).await?;
         let (config, topic) = (self.cluster.options.member(group), Arc::<str>::from(topic));
         let progress = Progress::default();
-        let (of, noted) = (topic.clone(), progress.clone());
-        let (listener, at_work) = blocking(move || group::join(&config, &of, noted)).await??;
+        let (door, of, noted) = (self.cluster.door.clone(), topic.clone(), progress.clone());
+        let joined = blocking(move || group::join(&config, door, &of, noted)).await?;
+        let (listener, at_work) = joined?;
         self.members.lock().insert((group.to_owned(), topic), Member { progress, at_work });
         Ok(listener)
     }

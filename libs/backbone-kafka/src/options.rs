@@ -139,7 +139,8 @@ impl KafkaOptions {
             config.set(*key, *value);
         }
         config.set("bootstrap.servers", &self.bootstrap);
-        config.set_log_level(RDKafkaLogLevel::Info);
+        let debugged = self.properties.contains_key("debug");
+        config.set_log_level(if debugged { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
     }
 }

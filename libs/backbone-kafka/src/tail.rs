@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::blocking::{blocking, dispose};
 use crate::cluster::Cluster;
-use crate::context::Quiet;
+use crate::context::{Door, Quiet};
 use crate::error;
 use crate::native;
 use crate::record::incoming;
@@ -75,8 +75,8 @@ pub(crate) async fn open(
     let starts = from.into_iter().map(|(partition, from)| start(cluster, partition, from));
     let starts: Vec<Start> = stream::iter(starts).buffered(ASKED_AT_ONCE).try_collect().await?;
     let wake = Arc::new(Notify::new());
-    let (config, woken) = (cluster.options.tail(), wake.clone());
-    let reader = blocking(move || Reader::open(&config, starts, &woken)).await?;
+    let (config, door, woken) = (cluster.options.tail(), cluster.door.clone(), wake.clone());
+    let reader = blocking(move || Reader::open(&config, door, starts, &woken)).await?;
     let reader = reader.map_err(|error| error::general(&error))?;
     let patience = cluster.env.sleep_ms(PATIENCE_MS);
     Ok(KafkaTail {
@@ -120,6 +120,7 @@ fn out_of_range(partition: Partition, wanted: u64, bounds: Bounds) -> LogError {
 impl Reader {
     fn open(
         config: &ClientConfig,
+        door: Door,
         starts: Vec<Start>,
         wake: &Arc<Notify>,
     ) -> Result<Self, KafkaError> {
@@ -127,7 +128,7 @@ impl Reader {
             let wake = wake.clone();
             move || wake.notify_one()
         };
-        let mut consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
+        let mut consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet(door))?;
         consumer.set_nonempty_callback(ring());
         let consumer = Arc::new(consumer);
         let mut positions = TopicPartitionList::with_capacity(starts.len());

@@ -18,7 +18,7 @@ use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, Threaded
 
 use crate::blocking::{blocking, dispose};
 use crate::cluster::Cluster;
-use crate::context;
+use crate::context::{self, Door};
 use crate::error::{self, is_fencing};
 use crate::record::outgoing;
 
@@ -27,8 +27,8 @@ use crate::record::outgoing;
 const ANY_TOPIC: &str = "__transaction_state";
 
 /// Counts a transaction's records until all have arrived.
-#[derive(Default)]
 struct Arrivals {
+    door: Door,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -45,7 +45,7 @@ impl ClientContext for Arrivals {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        context::trouble(&error, reason);
+        self.door.trouble(&error, reason);
     }
 }
 
@@ -66,6 +66,10 @@ impl ProducerContext for Arrivals {
 }
 
 impl Arrivals {
+    fn new(door: Door) -> Self {
+        Self { door, state: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Waits for all records that were sent, for this long at most: librdkafka gives up on each in
     /// its time, but begins to count again when it has to send them anew.
     fn settle(&self, timeout: Duration) -> Result<(), LogError> {
@@ -91,14 +95,15 @@ pub(crate) struct KafkaWriter {
 /// Fences every earlier writer of the name, and waits until their transactions are decided.
 pub(crate) async fn claim(cluster: &Arc<Cluster>, name: &str) -> Result<KafkaWriter, LogError> {
     let config = cluster.options.writer(name);
-    let timeout = Duration::from_millis(cluster.options.request_ms);
+    let (door, timeout) = (cluster.door.clone(), Duration::from_millis(cluster.options.request_ms));
     let producer = blocking(move || {
-        let producer: Producer = config.create_with_context(Arrivals::default())?;
+        let producer: Producer = config.create_with_context(Arrivals::new(door))?;
         producer.client().fetch_metadata(Some(ANY_TOPIC), timeout)?;
         producer.init_transactions(timeout)?;
         Ok(producer)
     });
-    let producer = producer.await?.map_err(|error: KafkaError| error::general(&error))?;
+    let producer = producer.await?.map_err(|error: KafkaError| error::general(&error));
+    let producer = cluster.door.passed(producer)?;
     Ok(KafkaWriter { cluster: cluster.clone(), producer: Ok(producer) })
 }
 

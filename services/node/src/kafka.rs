@@ -34,7 +34,10 @@ impl Kafka {
     }
 
     /// How its clients are set, secrets among it.
-    pub(crate) fn options(&self) -> Result<KafkaOptions, NodeError> {
+    ///
+    /// # Errors
+    /// [`NodeError::Config`], naming the property, if a value is not where it is to be taken from.
+    pub fn options(&self) -> Result<KafkaOptions, NodeError> {
         let mut options = KafkaOptions::new(&self.bootstrap);
         options.replication = self.replication.unwrap_or(options.replication);
         for (name, value) in &self.properties {
