@@ -33,6 +33,9 @@ impl Cluster {
         let broker = Broker::on_free_ports(dir.path()).expect("free ports");
         // Compaction looks often, so that a test need not wait for it.
         let broker = broker.with("log.cleaner.backoff.ms", "100");
+        // With the newer protocol of groups the cluster says how often members report.
+        let broker = broker.with("group.consumer.heartbeat.interval.ms", "500");
+        let broker = broker.with("group.consumer.min.heartbeat.interval.ms", "500");
         let process = broker.start(&installation()).unwrap_or_else(|error| panic!("{error}"));
         Self { broker, process, _dir: dir }
     }

@@ -15,7 +15,7 @@ const LOOK_MS: u64 = 50;
 
 /// A cluster under the suite.
 pub struct OnKafka {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     options: KafkaOptions,
     log: Arc<KafkaLog>,
     compacts: bool,
@@ -44,9 +44,18 @@ impl OnKafka {
     }
 
     fn with(options: KafkaOptions, compacts: bool) -> Self {
-        let cluster = Cluster::start();
+        let cluster = Arc::new(Cluster::start());
         let log = cluster.log(&options);
         Self { cluster, options, log, compacts }
+    }
+
+    /// The same cluster, to clients with one property more.
+    #[must_use]
+    pub fn with_property(&self, name: &str, value: &str) -> Self {
+        let mut options = self.options.clone();
+        options.properties.insert(name.to_owned(), value.to_owned());
+        let (cluster, compacts) = (self.cluster.clone(), self.compacts);
+        Self { log: cluster.log(&options), cluster, options, compacts }
     }
 
     async fn count(&self, partition: &Partition) -> Result<u64, LogError> {

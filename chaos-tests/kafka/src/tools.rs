@@ -1,5 +1,6 @@
 //! What an operator types: Kafka's own tools, and kcat.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
@@ -84,6 +85,14 @@ impl Tools {
         let mut rows: Vec<Lag> = said.lines().filter_map(|line| row(line, group)).collect();
         rows.sort();
         rows
+    }
+
+    /// `kafka-consumer-groups.sh --list --type`: each group's protocol.
+    #[must_use]
+    pub fn group_types(&self) -> BTreeMap<String, String> {
+        let said = self.run(GROUPS, &["--list", "--type"]);
+        let words = said.lines().map(|line| line.split_whitespace().map(str::to_owned));
+        words.filter_map(|mut words| Some((words.next()?, words.next()?))).collect()
     }
 
     /// The committed records of a topic by kcat, all that are there.

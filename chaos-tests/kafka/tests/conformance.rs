@@ -14,10 +14,23 @@ async fn it_is_a_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_one_while_it_is_compacted() {
-    let harness: Arc<dyn Harness> = Arc::new(OnKafka::start_compacting());
+    let harness = Arc::new(OnKafka::start_compacting());
     for name in ["compaction", "any-content", "tail-max", "commit-all"] {
-        let case = cases().into_iter().find(|case| case.name == name).expect("a case");
-        let outcome = case.run(harness.clone()).await;
-        assert_eq!(outcome, Ok(Outcome::Passed), "{name}: {}", case.law);
+        passes(name, harness.clone()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_one_by_either_protocol_of_groups() {
+    let classic = OnKafka::start();
+    // KIP-848: the cluster assigns, and knows of new partitions itself.
+    for protocol in ["classic", "consumer"] {
+        passes("assignments", Arc::new(classic.with_property("group.protocol", protocol))).await;
+    }
+}
+
+async fn passes(name: &str, harness: Arc<dyn Harness>) {
+    let case = cases().into_iter().find(|case| case.name == name).expect("a case");
+    let outcome = case.run(harness).await;
+    assert_eq!(outcome, Ok(Outcome::Passed), "{name}: {}", case.law);
 }

@@ -8,8 +8,8 @@ use backbone::{
 };
 use backbone_kafka::{KafkaLog, KafkaOptions};
 use clock::{Env, SystemEnv};
-use futures::future::join;
-use kafka::{Cluster, installation};
+use futures::future::{join, join_all};
+use kafka::{Cluster, Tools, installation};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -157,23 +157,49 @@ async fn a_topic_made_again_is_another_and_its_tails_end() {
     assert!(matches!(beyond, Err(LogError::Transient(_))), "{beyond:?}");
 }
 
+/// KIP-848 is the latter; the cluster takes a group from the one to the other while it works.
+const PROTOCOLS: [(&str, [&str; 2]); 3] = [
+    ("old", ["classic", "classic"]),
+    ("new", ["consumer", "consumer"]),
+    ("mixed", ["classic", "consumer"]),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_group_share_the_partitions() {
     let cluster = Cluster::start();
-    let (one, two) = (cluster.log(&options()), cluster.log(&options()));
-    topic(&one, "t", 4).await;
-    let mut first = one.assignments("g", "t").await.unwrap();
+    join_all(PROTOCOLS.map(|(group, protocols)| they_share(&cluster, group, protocols))).await;
+    let tools = Tools::of(cluster.broker.bootstrap());
+    let types = tokio::task::spawn_blocking(move || tools.group_types()).await.unwrap();
+    let types = ["old", "new"].map(|group| types.get(group).map(String::as_str));
+    assert_eq!(types, [Some("Classic"), Some("Consumer")]);
+    // What the cluster says with the newer one is not the client's to say.
+    let mut both = options();
+    both.properties.insert("group.protocol".to_owned(), "consumer".to_owned());
+    both.properties.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+    let refused = cluster.log(&both).assignments("both", "new").await.map(|_| ());
+    let named = |why: &str| why.contains("session.timeout.ms");
+    assert!(matches!(&refused, Err(LogError::Fatal(why)) if named(why)), "{refused:?}");
+}
+
+async fn they_share(cluster: &Cluster, group: &str, protocols: [&str; 2]) {
+    let [one, two] = protocols.map(|protocol| {
+        let mut options = options();
+        options.properties.insert("group.protocol".to_owned(), protocol.to_owned());
+        cluster.log(&options)
+    });
+    topic(&one, group, 4).await;
+    let mut first = one.assignments(group, group).await.unwrap();
     in_time("all", first.wait_for(|mine| mine.len() == 4)).await.unwrap();
-    let mut second = two.assignments("g", "t").await.unwrap();
+    let mut second = two.assignments(group, group).await.unwrap();
     let shared = async {
         let mine = first.wait_for(|mine| mine.len() == 2).await.unwrap().clone();
         let theirs = second.wait_for(|mine| mine.len() == 2).await.unwrap().clone();
         [mine, theirs].concat()
     };
-    let mut all = in_time("a share each", shared).await;
+    let mut all = in_time(group, shared).await;
     all.sort();
     all.dedup();
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 4, "{group}");
     drop(second);
     in_time("all again", first.wait_for(|mine| mine.len() == 4)).await.unwrap();
 }
