@@ -190,6 +190,9 @@ pub(crate) enum KafkaCommand {
         /// Copies of each mirrored topic
         #[arg(long, default_value_t = 3)]
         replication: u32,
+        /// Copy in transactions; a mesh needs none, as what comes twice changes nothing
+        #[arg(long)]
+        exactly_once: bool,
         /// How they are called.
         #[command(flatten)]
         topics: TopicArgs,

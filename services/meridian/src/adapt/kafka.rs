@@ -77,9 +77,10 @@ pub(crate) fn mm2_config(
     clusters: BTreeMap<String, String>,
     topics: &Names,
     replication: u32,
+    exactly_once: bool,
 ) -> Result<String> {
     let mirror = mirror_maker_of(clusters, topics)?;
-    Ok(MirrorMaker { replication, ..mirror }.properties())
+    Ok(MirrorMaker { replication, exactly_once, ..mirror }.properties())
 }
 
 /// With what of names it can be told.

@@ -17,10 +17,10 @@ use crate::out;
 pub(super) fn run(args: &KafkaArgs) -> Result<()> {
     match &args.what {
         KafkaCommand::Topics { catalog, topics } => print_topics(catalog, topics),
-        KafkaCommand::Mm2Config { kafka, replication, topics } => {
+        KafkaCommand::Mm2Config { kafka, replication, exactly_once, topics } => {
             let clusters: BTreeMap<String, String> = pairs(kafka)?.into_iter().collect();
             let names = adapt::node::names(topics);
-            let text = adapt::kafka::mm2_config(clusters, &names, *replication)?;
+            let text = adapt::kafka::mm2_config(clusters, &names, *replication, *exactly_once)?;
             out::line(text.trim_end());
             Ok(())
         }
