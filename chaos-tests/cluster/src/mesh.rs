@@ -408,7 +408,7 @@ impl Mesh {
 }
 
 /// What each node of a region says of itself.
-fn nodes(region: &Value) -> Vec<&Value> {
+pub(crate) fn nodes(region: &Value) -> Vec<&Value> {
     region["nodes"].as_array().map_or_else(|| vec![region], |nodes| nodes.iter().collect())
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::within;
 
 use crate::Mesh;
-use crate::mesh::PATIENCE;
+use crate::mesh::{PATIENCE, nodes};
 
 const PLANE: &str = "N608JB";
 const AS_OF: &str = "2013-02-01T00:00:00Z";
@@ -39,24 +39,26 @@ fn departures(mesh: &Mesh, view: &str, of: &[&str], complete: bool) -> i64 {
     answers[0]
 }
 
-/// Whether a region's v2 has folded as far as its v1, as every region sees it.
+/// Whether a region's v2 has folded as far as its v1, as every node sees it: any may be asked.
 fn caught_up(mesh: &Mesh, of: &[&str]) -> bool {
-    let nexts = |status: &Value, region: &str, view: &str| -> Option<BTreeMap<String, u64>> {
-        let origins = status["origins"].as_array()?.iter();
+    let nexts = |node: &Value, region: &str, view: &str| -> Option<BTreeMap<String, u64>> {
+        let origins = node["origins"].as_array()?.iter();
         let origins = origins.filter(|o| o["region"] == *region && o["view"] == *view);
         let next = |origin: &Value| {
-            let proven = origin["proven_shards"] == status["shards"];
+            let proven = origin["proven_shards"] == node["shards"];
             proven.then(|| Some((origin["partition"].to_string(), origin["next"].as_u64()?)))?
         };
         origins.map(next).collect()
     };
-    REGIONS.iter().all(|seen_from| {
-        let Some(status) = mesh.status(seen_from) else { return false };
+    let sees = |node: &Value| {
         of.iter().all(|region| {
             let [old, new] =
-                ["v1", "v2"].map(|v| nexts(&status, region, &format!("plane_delays@{v}")));
+                ["v1", "v2"].map(|v| nexts(node, region, &format!("plane_delays@{v}")));
             old.as_ref().is_some_and(|old| !old.is_empty()) && old == new
         })
+    };
+    REGIONS.iter().all(|seen_from| {
+        mesh.status(seen_from).is_some_and(|status| nodes(&status).into_iter().all(sees))
     })
 }
 

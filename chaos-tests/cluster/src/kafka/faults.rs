@@ -220,9 +220,10 @@ pub fn remade(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
         let status = mesh.status(region).unwrap_or_default();
         status["ready"] == false && status["warnings"].to_string().contains(SOURCE)
     });
-    mesh.kafka_topics(region, &["--create", "--topic", SOURCE, "--partitions", "4"]);
+    // As many as the region that grew has: never fewer than before.
+    mesh.kafka_topics(region, &["--create", "--topic", SOURCE, "--partitions", "6"]);
     mesh.wait_until("the new topic is folded", |mesh| {
-        held(mesh, region, 0) + held(mesh, region, 1) == 4
+        held(mesh, region, 0) + held(mesh, region, 1) == 6
     });
     println!("made again: {region}");
     feed.send(mesh).finish();
