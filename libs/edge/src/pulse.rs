@@ -82,6 +82,11 @@ impl Pulse {
         }
     }
 
+    /// Never 0, which is no time: a process may be younger than a millisecond.
+    fn now_ms(&self) -> u64 {
+        self.env.monotonic_ms().max(1)
+    }
+
     pub(crate) fn beat(&self) -> Beat {
         Beat {
             opened_ms: self.opened_ms,
@@ -106,7 +111,7 @@ impl Pulse {
         }
         let between = self.requests.load(Relaxed) == 0;
         if between && self.heard_ms.load(Relaxed) == 0 {
-            self.heard_ms.store(self.env.monotonic_ms(), Relaxed);
+            self.heard_ms.store(self.now_ms(), Relaxed);
         }
         match self.is_http2.load(Relaxed) {
             true => {}
@@ -130,7 +135,7 @@ impl Pulse {
     /// The socket takes no more.
     pub(crate) fn blocked(&self) {
         if self.blocked_ms.load(Relaxed) == 0 {
-            self.blocked_ms.store(self.env.monotonic_ms(), Relaxed);
+            self.blocked_ms.store(self.now_ms(), Relaxed);
         }
     }
 
@@ -183,7 +188,7 @@ impl Pulse {
         let others = self.requests.fetch_sub(1, Relaxed) > 1;
         let more = self.beyond.load(Relaxed) > self.body.load(Relaxed);
         if !others && !self.is_http2.load(Relaxed) && more {
-            self.heard_ms.store(self.env.monotonic_ms(), Relaxed);
+            self.heard_ms.store(self.now_ms(), Relaxed);
         }
         self.look_quiet();
     }

@@ -201,10 +201,65 @@ impl Collector for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use clock::SystemEnv;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
     use super::*;
+
+    /// Only a failing test waits for it.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     const GOOD: &str = "{mesh: nyc, region: ewr, grpc: '127.0.0.1:1', metrics: '127.0.0.1:2', \
         kafka: {bootstrap: 'h:1'}, kafka_peers: {jfk: {bootstrap: 'h:2'}}}";
+
+    /// Sends something as soon as somebody listens; all that comes until the other side ends it.
+    async fn say(to: SocketAddr, words: &str) -> String {
+        let talk = async {
+            let mut stream = loop {
+                match TcpStream::connect(to).await {
+                    Ok(stream) => break stream,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            };
+            stream.write_all(words.as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            String::from_utf8_lossy(&heard).into_owned()
+        };
+        timeout(PATIENCE, talk).await.expect("it is ended")
+    }
+
+    /// It serves them whether its Kafka is there or not.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn its_ports_end_slow_clients() {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (grpc, metrics) = (free(), free());
+        let yaml = GOOD
+            .replacen("127.0.0.1:1", &grpc.to_string(), 1)
+            .replacen("127.0.0.1:2", &metrics.to_string(), 1)
+            .replacen("{mesh", "{limits: {head_ms: 100}, mesh", 1)
+            .replace("h:1", "127.0.0.1:1")
+            .replace("h:2", "127.0.0.1:1");
+        let (end, told) = tokio::sync::oneshot::channel::<()>();
+        let config = MirrorConfig::parse(&yaml).unwrap();
+        let running = tokio::spawn(run(config, SystemEnv::shared(), told.map(drop)));
+        let told = say(metrics, "GET /metrics HTTP/1.1\r\nhost").await;
+        assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+        say(grpc, "PRI * HTTP/2.0\r\n").await;
+        let scraped =
+            say(metrics, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        for port in ["grpc", "metrics"] {
+            let line =
+                format!("meridian_port_closed_total{{port=\"{port}\",reason=\"slow_head\"}} 1");
+            assert!(scraped.contains(&line), "{line} in {scraped}");
+        }
+        drop(end);
+        timeout(PATIENCE, running).await.expect("it ends").unwrap().unwrap();
+    }
 
     #[test]
     fn bad_configurations_name_the_thing_and_the_way_out() {
