@@ -205,7 +205,7 @@ mod tests {
 
     use clock::SystemEnv;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::TcpSocket;
     use tokio::time::timeout;
 
     use super::*;
@@ -220,9 +220,13 @@ mod tests {
     async fn say(to: SocketAddr, words: &str) -> String {
         let talk = async {
             let mut stream = loop {
-                match TcpStream::connect(to).await {
+                // From another address than its own: a port of its own choice may be the very one that
+                // nobody listens at yet, and then it would talk to itself.
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+                match socket.connect(to).await {
                     Ok(stream) => break stream,
-                    Err(_) => tokio::task::yield_now().await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             };
             stream.write_all(words.as_bytes()).await.unwrap();
