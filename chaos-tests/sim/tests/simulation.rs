@@ -2,6 +2,10 @@
 //! `SIM_SEED=17 cargo test -p sim -- --nocapture`; to run others: `SIM_SEEDS=1000..2000`.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Mutex;
+
+use sim::Outcome;
 
 /// As many as `make test` runs.
 const SEEDS: u64 = 300;
@@ -20,6 +24,19 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
+/// Runs all seeds, as many at once as there are cores: each is a world of its own.
+fn outcomes() -> BTreeMap<u64, Result<Outcome, String>> {
+    let left = Mutex::new(seeds());
+    let next = || left.lock().expect("no thread panics with it").next();
+    let work = || std::iter::from_fn(|| next().map(|seed| (seed, sim::run(seed)))).collect();
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let done = threads.into_iter().map(|t| t.join().expect("it returns what is wrong"));
+        done.flat_map(|outcomes: Vec<_>| outcomes).collect()
+    })
+}
+
 #[test]
 fn every_seed_converges_and_no_frontier_is_ever_false() {
     if std::env::var("SIM_SEED").is_ok() {
@@ -27,8 +44,8 @@ fn every_seed_converges_and_no_frontier_is_ever_false() {
     }
     let mut faults: BTreeMap<&'static str, u64> = BTreeMap::new();
     let (mut checked, mut events, mut failures) = (0, 0, Vec::new());
-    for seed in seeds() {
-        match sim::run(seed) {
+    for outcome in outcomes().into_values() {
+        match outcome {
             Ok(outcome) => {
                 checked += outcome.checked;
                 events += outcome.events;

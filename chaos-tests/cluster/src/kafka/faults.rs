@@ -42,6 +42,20 @@ fn folded(mesh: &Mesh, region: &str, node: usize) -> Vec<(u64, Option<u64>)> {
     own.map(|origin| (origin["next"].as_u64().unwrap_or(0), origin["log_end"].as_u64())).collect()
 }
 
+/// Each of these dies in the middle of the commits of its region, and is started again.
+pub fn killed(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng, victims: &[&str]) {
+    let region = region(rng);
+    let events = |mesh: &Mesh| folded(mesh, region, 0).iter().map(|(next, _)| *next).sum::<u64>();
+    let moment = events(mesh) + rng.random_range(1..400);
+    let sending = feed.send(mesh);
+    mesh.wait_until("it folds what comes", |mesh| events(mesh) >= moment);
+    for victim in victims {
+        assert!(mesh.kill(region, victim), "{region}: no {victim}");
+    }
+    println!("killed: {region} {victims:?}");
+    sending.finish();
+}
+
 /// A node sleeps through its session in the middle of its commits, and wakes as a zombie whose
 /// partitions are another's.
 pub fn zombie(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
