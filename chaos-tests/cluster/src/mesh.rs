@@ -189,7 +189,11 @@ impl Mesh {
 
     /// Waits until `look` finds something, or says why it found nothing the last time. The logs come
     /// first: what matters is then at the end of the output.
-    fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Result<T, String>) -> T {
+    pub(crate) fn wait_for<T>(
+        &mut self,
+        what: &str,
+        mut look: impl FnMut(&Self) -> Result<T, String>,
+    ) -> T {
         let mut found = Err("never looked".to_owned());
         within(PATIENCE, || {
             let ended = self.supervisor.try_wait().ok().flatten();

@@ -15,7 +15,7 @@ use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tower::Service;
 use tracing::{Instrument, Span};
@@ -30,6 +30,9 @@ use crate::watched::{Watched, say};
 
 /// Between two looks at all connections, ms.
 const SWEEP_MS: u64 = 500;
+/// Clients that come at once and are not accepted yet; the system may allow fewer. Whoever comes beyond that is
+/// lost without a word where the system answers by SYN cookies.
+const BACKLOG: u32 = 4_096;
 /// After a failure to accept that is the machine's, ms.
 const PAUSE_MS: u64 = 20;
 /// HTTP/2 asks whether the other side is there; no answer for so long ends the connection.
@@ -72,18 +75,17 @@ pub struct BindError {
 }
 
 impl Port {
-    /// Binds it; nothing is accepted yet. The name is for metrics and logs.
+    /// Binds it; nothing is accepted yet. The name is for metrics and logs. Within a tokio runtime.
     ///
     /// # Errors
     /// The address cannot be had.
-    pub async fn bind(
+    pub fn bind(
         (name, address): (&'static str, SocketAddr),
         speaks: Speaks,
         limits: Limits,
         env: Arc<dyn Env>,
     ) -> Result<Self, BindError> {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|cause| BindError { address, cause })?;
+        let listener = listen(address).map_err(|cause| BindError { address, cause })?;
         let (shared, crowd) = (Arc::new(Shared::new(env, limits)), Arc::default());
         let listener = Some(listener);
         Ok(Self { listener, speaks, span: |_| Span::none(), name, shared, crowd })
@@ -230,6 +232,16 @@ impl Port {
         }
         self.shared.env.sleep_ms(PAUSE_MS).await;
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {

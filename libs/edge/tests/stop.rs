@@ -26,7 +26,7 @@ async fn told() -> Body {
 #[tokio::test]
 async fn who_comes_later_is_refused_at_once() {
     let (any, limits) = ("127.0.0.1:0".parse().unwrap(), Limits::default());
-    let port = Port::bind(("test", any), Speaks::Http, limits, SystemEnv::shared()).await.unwrap();
+    let port = Port::bind(("test", any), Speaks::Http, limits, SystemEnv::shared()).unwrap();
     let at = port.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let router = Router::new().route("/told", get(told));

@@ -79,19 +79,18 @@ pub struct Gateway {
 type Stop = Shared<BoxFuture<'static, ()>>;
 
 impl Gateway {
-    /// Binds all ports, and starts to watch the regions; none of them needs to be up.
+    /// Binds all ports, and starts to watch the regions; none of them needs to be up. Within a tokio runtime.
     ///
     /// # Errors
     /// The configuration, or a port in use.
-    pub async fn bind(config: Config, env: Arc<dyn Env>) -> Result<Self, GatewayError> {
+    pub fn bind(config: Config, env: Arc<dyn Env>) -> Result<Self, GatewayError> {
         config.check()?;
-        let port = async |name, address, speaks| {
-            Port::bind((name, address), speaks, config.limits, env.clone()).await
-        };
+        let port =
+            |name, address, speaks| Port::bind((name, address), speaks, config.limits, env.clone());
         let ports = [
-            port("http", config.http, Speaks::Http).await?,
-            port("grpc", config.grpc, Speaks::Grpc).await?.traced(span),
-            port("metrics", config.metrics, Speaks::Http).await?,
+            port("http", config.http, Speaks::Http)?,
+            port("grpc", config.grpc, Speaks::Grpc)?.traced(span),
+            port("metrics", config.metrics, Speaks::Http)?,
         ];
         let addresses = Addresses {
             http: ports[0].local_addr()?,
@@ -186,7 +185,7 @@ pub async fn run(
     env: Arc<dyn Env>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), GatewayError> {
-    let gateway = Gateway::bind(config, env).await?;
+    let gateway = Gateway::bind(config, env)?;
     let Addresses { http, grpc, metrics } = gateway.addresses();
     tracing::info!(%http, %grpc, %metrics, "gateway");
     gateway.serve(shutdown).await

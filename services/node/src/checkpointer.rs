@@ -35,7 +35,7 @@ pub async fn load(shared: &Shared) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Saves every two seconds, forever.
+/// Saves every so often, forever.
 pub async fn run(shared: Arc<Shared>, store: Arc<Store>) {
     let mut saved_generation = None;
     loop {

@@ -97,13 +97,10 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError> {
     config.check()?;
-    let port = async |name, address, speaks| {
-        Port::bind((name, address), speaks, config.limits, env.clone()).await
-    };
-    let ports = [
-        port("grpc", config.grpc, Speaks::Grpc).await?,
-        port("metrics", config.metrics, Speaks::Http).await?,
-    ];
+    let port =
+        |name, address, speaks| Port::bind((name, address), speaks, config.limits, env.clone());
+    let ports =
+        [port("grpc", config.grpc, Speaks::Grpc)?, port("metrics", config.metrics, Speaks::Http)?];
     let mut peers: Vec<(Arc<str>, Arc<dyn Tailer>)> = Vec::new();
     for (region, peer) in &config.kafka_peers {
         peers.push((region.clone(), KafkaLog::new(peer.options()?, env.clone())?));

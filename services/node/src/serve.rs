@@ -75,7 +75,7 @@ pub async fn run(
     config.check()?;
     let directory = |cause| NodeError::Directory { path: config.data.clone(), cause };
     std::fs::create_dir_all(&config.data).map_err(directory)?;
-    let port = Port::bind(("node", config.grpc), Speaks::Grpc, config.limits, env.clone()).await?;
+    let port = Port::bind(("node", config.grpc), Speaks::Grpc, config.limits, env.clone())?;
     let (log, tails) = open_log(&config, &env)?;
     let checkpoints: Arc<dyn Checkpoints> =
         Arc::new(DiskCheckpoints::open(&config.data.join("checkpoint"))?);

@@ -16,6 +16,8 @@ use crate::feed::Feed;
 
 /// Longer than the session timeout of the nodes' group, and than a transaction may stay open.
 const ASLEEP: Duration = Duration::from_secs(13);
+/// Whatever is saved so much later was begun later.
+const SAVED: Duration = Duration::from_secs(10);
 /// Longer than MirrorMaker's session timeout.
 const MIRROR_ASLEEP: Duration = Duration::from_secs(8);
 
@@ -183,7 +185,7 @@ pub fn restart_without_broker(mesh: &mut Mesh, rng: &mut ChaCha8Rng) {
     let settled = SystemTime::now();
     mesh.wait_until("what they hold is saved", |mesh| {
         let disks = ["node", "node-2"].map(|node| mesh.data().join(region).join(node));
-        disks.iter().all(|disk| written(&disk.join("checkpoint")) > Some(settled))
+        disks.iter().all(|disk| written(&disk.join("checkpoint")) > Some(settled + SAVED))
     });
     assert!(mesh.signal(region, "broker", Signal::SIGSTOP), "{region}: no broker");
     assert!(mesh.kill(region, "node") && mesh.kill(region, "node-2"), "{region}: no nodes");
@@ -193,10 +195,11 @@ pub fn restart_without_broker(mesh: &mut Mesh, rng: &mut ChaCha8Rng) {
             && node["panes"] == panes
             && origins.is_some_and(|all| all.iter().all(|origin| origin["state"] == "stale"))
     };
-    mesh.wait_until("restarted nodes serve what they had, stale", |mesh| {
+    mesh.wait_for("restarted nodes serve what they had, stale", |mesh| {
         let status = mesh.status(region).unwrap_or_default();
         let nodes = status["nodes"].as_array();
-        nodes.is_some_and(|nodes| nodes.len() == 2 && nodes.iter().all(stale))
+        let all = nodes.is_some_and(|nodes| nodes.len() == 2 && nodes.iter().all(stale));
+        all.then_some(()).ok_or_else(|| format!("{panes} panes were there; {status}"))
     });
     println!("restart without a broker: {region} serves {panes} panes, stale");
     assert!(mesh.signal(region, "broker", Signal::SIGCONT), "{region}: no broker");

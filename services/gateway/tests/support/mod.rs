@@ -106,7 +106,10 @@ fn config(own: &FakeNode, peers: &[(&str, String)]) -> Config {
 
 fn start(config: Config, env: Arc<dyn Env>) -> Door {
     let runtime = Runtime::new().expect("a runtime");
-    let gateway = runtime.block_on(Gateway::bind(config, env)).expect("ports");
+    let gateway = {
+        let _entered = runtime.enter();
+        Gateway::bind(config, env).expect("ports")
+    };
     let addresses = gateway.addresses();
     let end = Arc::new(Notify::new());
     let told = end.clone();
