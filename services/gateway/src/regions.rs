@@ -218,6 +218,16 @@ impl Regions {
         &self.all[target]
     }
 
+    /// The word for how its answer came about.
+    pub(crate) fn route(&self, pick: &Pick, hedged: bool) -> &'static str {
+        match self.at(pick.target).name == self.all[0].name {
+            _ if pick.standing.is_last_resort() => "stale",
+            _ if hedged => "hedged",
+            true => "local",
+            false => "failover",
+        }
+    }
+
     /// Who decides.
     pub(crate) fn routes(&self) -> &Arc<Routes> {
         &self.routes
