@@ -287,7 +287,8 @@ impl Router {
                 self.home.renew(at);
             }
             let (cost_us, returned_ms) = (target.nearness_us(), target.returned_ms);
-            candidates.push(fits.then_some(Candidate { cost_us, returned_ms }));
+            let fit = *standing == Standing::Fit;
+            candidates.push(fits.then_some(Candidate { cost_us, returned_ms, fit }));
         }
         let moved = self.home.look(&candidates, &self.settings.home, now_ms);
         let Some(moved) = moved else { return };
