@@ -47,7 +47,7 @@ pub enum State {
         /// A probe may go through from then on, ms.
         until_ms: u64,
     },
-    /// One is on its way, to find out.
+    /// One at a time does, to find out.
     Probing,
 }
 
@@ -85,6 +85,8 @@ pub struct Breaker {
     opened: u32,
     closed_ms: u64,
     overdue: bool,
+    /// Whether a probe is on its way.
+    probed: bool,
 }
 
 impl Breaker {
@@ -92,8 +94,16 @@ impl Breaker {
     #[must_use]
     pub fn new(settings: BreakerSettings, now_ms: u64) -> Self {
         let window = Window::new(settings.window_ms);
-        let state = State::Closed;
-        Self { settings, state, in_a_row: 0, window, opened: 0, closed_ms: now_ms, overdue: false }
+        Self {
+            settings,
+            state: State::Closed,
+            in_a_row: 0,
+            window,
+            opened: 0,
+            closed_ms: now_ms,
+            overdue: false,
+            probed: false,
+        }
     }
 
     /// Its state.
@@ -117,14 +127,18 @@ impl Breaker {
     /// Whether a probe may start.
     #[must_use]
     pub fn wants_probe(&self, now_ms: u64) -> bool {
-        matches!(self.state, State::Open { until_ms } if now_ms >= until_ms)
+        match self.state {
+            State::Closed => false,
+            State::Open { until_ms } => now_ms >= until_ms,
+            State::Probing => !self.probed,
+        }
     }
 
     /// A request starts; whether it is the probe. Its end must be recorded, or no other follows.
     pub fn start(&mut self, now_ms: u64) -> bool {
         let probe = self.wants_probe(now_ms);
         if probe {
-            self.state = State::Probing;
+            (self.state, self.probed) = (State::Probing, true);
         }
         probe
     }
@@ -137,12 +151,10 @@ impl Breaker {
         may_open: bool,
         (now_ms, random): (u64, u64),
     ) {
+        self.probed &= !probe;
         match (self.state, outcome) {
             (State::Probing, Outcome::Answered) if probe => self.close(now_ms),
             (State::Probing, Outcome::Failed) if probe => self.open(now_ms, random),
-            (State::Probing, Outcome::Abandoned) if probe => {
-                self.state = State::Open { until_ms: now_ms };
-            }
             (State::Closed, Outcome::Answered) => {
                 self.in_a_row = 0;
                 self.window.add(true, now_ms);

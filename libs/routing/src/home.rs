@@ -6,7 +6,8 @@
 //! the first in the configured order is taken, which has the own region first. A move that nothing
 //! forces waits until its reason has held for a while, until the last move is a while ago, and until
 //! a target that was lost has been there for a while (BGP's route flap damping, RFC 2439, kept to
-//! three fixed times).
+//! three fixed times). When everybody starts, the first home is chosen once: when the first target in
+//! the order is fit, or a moment after anybody is there.
 
 /// How much worse is worse.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,8 @@ pub struct HomeSettings {
     pub dwell_ms: u64,
     /// A target that was lost must have been there for this long, ms.
     pub settle_ms: u64,
+    /// The first home waits for so long until the first target is fit, ms.
+    pub first_ms: u64,
 }
 
 impl Default for HomeSettings {
@@ -46,6 +49,7 @@ impl Default for HomeSettings {
             confirm_ms: 1_000,
             dwell_ms: 10_000,
             settle_ms: 5_000,
+            first_ms: 1_000,
         }
     }
 }
@@ -57,6 +61,8 @@ pub struct Candidate {
     pub cost_us: f64,
     /// Since when it has been there, if it was lost before, ms.
     pub returned_ms: Option<u64>,
+    /// Whether nothing speaks against it; else it is makeshift.
+    pub fit: bool,
 }
 
 /// The home moved.
@@ -77,6 +83,8 @@ pub struct Home {
     moved_ms: u64,
     /// Where it would rather be, and since when.
     wish: Option<(usize, u64)>,
+    /// When anybody was there for the first time.
+    begun_ms: Option<u64>,
     /// Targets that have been the home.
     been: Vec<usize>,
 }
@@ -104,6 +112,9 @@ impl Home {
         let settled = |candidate: &Candidate| {
             candidate.returned_ms.is_none_or(|at| now_ms.saturating_sub(at) >= settings.settle_ms)
         };
+        if self.current.is_none() && !self.begins(candidates, settings, now_ms) {
+            return None;
+        }
         let Some(here) = self.current.and_then(there) else {
             let to = nearest(candidates, settings, settled)
                 .or_else(|| nearest(candidates, settings, |_| true))?;
@@ -126,6 +137,21 @@ impl Home {
         let ripe = now_ms.saturating_sub(since_ms) >= settings.confirm_ms
             && now_ms.saturating_sub(self.moved_ms) >= settings.dwell_ms;
         (late || ripe).then(|| self.go(to, false, now_ms))
+    }
+
+    /// Whether the first home is chosen now.
+    fn begins(
+        &mut self,
+        candidates: &[Option<Candidate>],
+        settings: &HomeSettings,
+        now_ms: u64,
+    ) -> bool {
+        if candidates.iter().all(Option::is_none) {
+            return false;
+        }
+        let begun_ms = *self.begun_ms.get_or_insert(now_ms);
+        let first = candidates.first().copied().flatten();
+        first.is_some_and(|first| first.fit) || now_ms.saturating_sub(begun_ms) >= settings.first_ms
     }
 
     /// Where it should be instead, if the times allowed it.

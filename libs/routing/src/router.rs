@@ -64,6 +64,15 @@ pub struct Pick {
 pub struct Try {
     target: usize,
     probe: bool,
+    changed: Option<Transition>,
+}
+
+impl Try {
+    /// What its start did to the target's breaker.
+    #[must_use]
+    pub fn changed(&self) -> Option<Transition> {
+        self.changed
+    }
 }
 
 /// A breaker went from one state to another.
@@ -147,21 +156,17 @@ impl Router {
         let standings = self.targets.iter().map(standing).enumerate();
         let mut picks: Vec<Pick> =
             standings.map(|(target, standing)| Pick { target, standing }).collect();
-        let (home, spared) = (self.home.current(), self.spares_home(&picks, now_ms, random));
+        // Before there is one, it is the first.
+        let home = self.home.current().unwrap_or(0);
+        let spared = self.spares_home(&picks, now_ms, random);
         let key = |pick: &Pick| {
             let target = &self.targets[pick.target];
             // Of those that are not fresh enough, the least stale.
             let stale = pick.standing.class() >= Standing::Lags("".into()).class();
             let lag_ms = if stale { target.lag_ms(need) } else { 0 };
-            let turn = match home {
-                Some(home) if home == pick.target => {
-                    if spared {
-                        2
-                    } else {
-                        0
-                    }
-                }
-                Some(home) if home.max(pick.target) < self.alike => 0,
+            let turn = match pick.target {
+                target if target == home && spared => 2,
+                target if target == home || target.max(home) < self.alike => 0,
                 _ => 1,
             };
             (pick.standing.class(), lag_ms, turn, target.cost_us())
@@ -197,12 +202,14 @@ impl Router {
     /// A request to a target starts; `None`: another one has become its probe in the meantime.
     pub fn start(&mut self, pick: &Pick, now_ms: u64) -> Option<Try> {
         let of = self.targets.get_mut(pick.target)?;
+        let from = of.breaker.state();
         let probe = of.breaker.start(now_ms);
         if pick.standing == Standing::Probe && of.breaker.state() == State::Probing && !probe {
             return None;
         }
         of.outstanding += 1;
-        Some(Try { target: pick.target, probe })
+        let changed = changed(pick.target, from, of.breaker.state());
+        Some(Try { target: pick.target, probe, changed })
     }
 
     /// It ended.
@@ -215,14 +222,14 @@ impl Router {
     ) -> Option<Transition> {
         let may_open = (self.ejected() + 1) * 100
             <= self.targets.len() as u64 * self.settings.max_ejected_percent;
-        let Try { target, probe } = tried;
+        let Try { target, probe, .. } = tried;
         let of = &mut self.targets[target];
         of.outstanding = of.outstanding.saturating_sub(1);
         let from = of.breaker.state();
         of.breaker.record((probe, outcome), may_open, (now_ms, random));
         let to = of.breaker.state();
         self.look(now_ms);
-        (from != to).then_some(Transition { target, from, to })
+        changed(target, from, to)
     }
 
     /// How many targets their breakers leave out.
@@ -280,7 +287,8 @@ impl Router {
                 self.home.renew(at);
             }
             let (cost_us, returned_ms) = (target.nearness_us(), target.returned_ms);
-            candidates.push(fits.then_some(Candidate { cost_us, returned_ms }));
+            let fit = *standing == Standing::Fit;
+            candidates.push(fits.then_some(Candidate { cost_us, returned_ms, fit }));
         }
         let moved = self.home.look(&candidates, &self.settings.home, now_ms);
         let Some(moved) = moved else { return };
@@ -304,4 +312,8 @@ impl Router {
             State::Closed => Standing::Fit,
         }
     }
+}
+
+fn changed(target: usize, from: State, to: State) -> Option<Transition> {
+    (from != to).then_some(Transition { target, from, to })
 }

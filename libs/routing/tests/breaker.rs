@@ -84,8 +84,10 @@ proptest! {
                     let probe = breaker.start(now_ms);
                     prop_assert_eq!(probe, wanted);
                     if probe {
-                        let (at, most) = model.open.take().expect("only what is open is probed");
-                        prop_assert!(now_ms >= at + most / 2, "open for half of {most} at least");
+                        prop_assert!(model.open.is_some() || model.probing, "not what is closed");
+                        if let Some((at, most)) = model.open.take() {
+                            prop_assert!(now_ms >= at + most / 2, "open for half of {most} at least");
+                        }
                         model.probing = true;
                     } else if let Some((at, most)) = model.open {
                         prop_assert!(now_ms < at + most, "open for no longer than {most}");
@@ -101,10 +103,8 @@ proptest! {
                             (model.probing, model.closed_ms) = (false, now_ms);
                         }
                         Outcome::Failed if probe => model.opens(now_ms, false),
-                        Outcome::Abandoned if probe => {
-                            (model.probing, model.open) = (false, Some((now_ms, 0)));
-                        }
-                        Outcome::Abandoned => {}
+                        // Of a probe, too: the next request is one.
+                        Outcome::Abandoned => prop_assert!(!probe || breaker.wants_probe(now_ms)),
                         _ if model.open.is_some() || model.probing => {}
                         _ => {
                             model.ends.push((now_ms, outcome == Outcome::Answered));

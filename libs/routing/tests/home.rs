@@ -10,7 +10,7 @@ fn settings() -> HomeSettings {
 }
 
 fn at(cost_us: f64) -> Option<Candidate> {
-    Some(Candidate { cost_us, returned_ms: None })
+    Some(Candidate { cost_us, returned_ms: None, fit: true })
 }
 
 /// Looks every 250 ms at what `costs` says; the moves with their times.
@@ -54,7 +54,7 @@ proptest! {
                     returned_ms[i] = Some(now_ms);
                 }
                 there[i] = is;
-                is.then_some(Candidate { cost_us: *cost_us, returned_ms: returned_ms[i] })
+                is.then_some(Candidate { cost_us: *cost_us, returned_ms: returned_ms[i], fit: true })
             }).collect()
         });
         let mut late = 0;
@@ -79,7 +79,7 @@ proptest! {
                 returned_ms = Some(now_ms);
             }
             there = is;
-            vec![is.then_some(Candidate { cost_us: 500.0, returned_ms }), at(35_000.0)]
+            vec![is.then_some(Candidate { cost_us: 500.0, returned_ms, fit: true }), at(35_000.0)]
         });
         prop_assert_eq!(moves.len(), 2, "to it at the start, then away: {:?}", moves);
     }
@@ -104,8 +104,11 @@ fn a_home_that_becomes_slow_is_left_and_taken_again() {
 #[test]
 fn a_lost_home_is_left_at_once_and_returns_when_it_has_settled() {
     let moves = watch(400, |now_ms| {
-        let own =
-            Candidate { cost_us: 1_000.0, returned_ms: Some(30_000).filter(|at| now_ms >= *at) };
+        let own = Candidate {
+            cost_us: 1_000.0,
+            returned_ms: Some(30_000).filter(|at| now_ms >= *at),
+            fit: true,
+        };
         vec![(!(20_000..30_000).contains(&now_ms)).then_some(own), at(35_000.0)]
     });
     let moves: Vec<(u64, usize, bool)> =
@@ -115,7 +118,25 @@ fn a_lost_home_is_left_at_once_and_returns_when_it_has_settled() {
 
 #[test]
 fn the_own_region_may_be_heard_last() {
-    let moves = watch(40, |now_ms| vec![(now_ms >= 500).then(|| at(900.0)).flatten(), at(300.0)]);
-    let moves: Vec<(u64, usize)> = moves.iter().map(|(at, moved)| (*at, moved.to)).collect();
-    assert_eq!(moves, [(0, 1), (500, 0)]);
+    let own_at = |at_ms| {
+        let moves =
+            watch(40, |now_ms| vec![(now_ms >= at_ms).then(|| at(900.0)).flatten(), at(300.0)]);
+        moves.iter().map(|(at, moved)| (*at, moved.to)).collect::<Vec<_>>()
+    };
+    assert_eq!(own_at(500), [(500, 0)]);
+    assert_eq!(own_at(1_500), [(1_000, 1), (1_500, 0)]);
+    assert_eq!(own_at(u64::MAX), [(1_000, 1)]);
+}
+
+/// All serve what they have at once; then one after the other is ready, the own region last.
+#[test]
+fn while_all_start_it_is_chosen_once() {
+    let makeshift = || Some(Candidate { cost_us: 300.0, returned_ms: None, fit: false });
+    let moves = watch(40, |now_ms| match now_ms {
+        0..250 => vec![makeshift(), makeshift(), None],
+        250..500 => vec![None, None, at(200.0)],
+        500..750 => vec![None, at(100.0), at(200.0)],
+        _ => vec![at(300.0), at(100.0), at(200.0)],
+    });
+    assert_eq!(moves, [(750, Move { from: None, to: 0, forced: true })]);
 }

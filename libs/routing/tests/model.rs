@@ -142,7 +142,8 @@ proptest! {
                     let pick = router.plan(&Need::default(), now_ms, 7).swap_remove(choice);
                     let before = router.table(now_ms)[pick.target].breaker;
                     if let Some(tried) = router.start(&pick, now_ms) {
-                        let probe = before == "open" && router.table(now_ms)[pick.target].breaker == "half-open";
+                        let opened = before == "open" && router.table(now_ms)[pick.target].breaker == "half-open";
+                        let probe = opened || pick.standing == Standing::Probe;
                         under_way.push((tried, probe, pick.target));
                     }
                 }

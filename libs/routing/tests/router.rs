@@ -135,6 +135,22 @@ fn what_fails_is_left_out_and_probed_by_one() {
 }
 
 #[test]
+fn a_probe_that_is_abandoned_frees_its_place_and_is_no_news() {
+    let mut router = three();
+    fail(&mut router, 0, 5, 100);
+    let mut changes = Vec::new();
+    for outcome in [Outcome::Abandoned, Outcome::Abandoned, Outcome::Failed] {
+        let probe = first(&mut router, &Need::default(), 1_100);
+        assert_eq!(probe, Pick { target: 0, standing: Standing::Probe });
+        let tried = router.start(&probe, 1_100).expect("the probe");
+        let started = tried.changed();
+        let ended = router.finish(tried, outcome, 1_100, 0);
+        changes.extend(started.into_iter().chain(ended).map(|changed| changed.to.name()));
+    }
+    assert_eq!(changes, ["half-open", "open"]);
+}
+
+#[test]
 fn too_many_are_not_left_out_and_the_answer_can_say_so() {
     let mut router = three();
     (0..3).for_each(|target| fail(&mut router, target, 50, 100));

@@ -6,28 +6,30 @@ use api::node::v1 as node;
 use api::v1;
 use catalog::ColumnSource;
 use clock::{Env, timeout};
-use futures::FutureExt;
 use routing::Need;
 use tokio::sync::watch;
 use tonic::{Response, Status};
+use tower::{ServiceBuilder, ServiceExt};
 use tracing::Instrument;
 
 use crate::cache::Answers;
 use crate::caller::Caller;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
+use crate::extra::Extra;
 use crate::gate::Gate;
 use crate::hop;
 use crate::keys::Rows;
 use crate::metrics::Instruments;
 use crate::pushing::{self, Push, Pusher};
-use crate::question::{Question, check, names_to_plans};
-use crate::reading::Reader;
+use crate::question::{check, names_to_plans};
 use crate::refusal::Refusal;
 use crate::regions::Regions;
 use crate::request::{FeatureRequest, loose};
 use crate::resolutions::{Names, Resolutions};
-use crate::rules::Rules;
+use crate::stack::{
+    Call, Try, Unanswered, admission, assembly, breaker, cache, deadline, hedge, retry, split,
+};
 
 /// The gateway behind its protocols.
 pub(crate) struct Door {
@@ -39,7 +41,7 @@ pub(crate) struct Door {
     pub(crate) instruments: Arc<Instruments>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) answers: Answers,
-    pub(crate) reader: Reader,
+    pub(crate) extra: Extra,
     pub(crate) pusher: Pusher,
     /// Whether this gateway is about to end.
     pub(crate) draining: watch::Sender<bool>,
@@ -49,38 +51,39 @@ impl Door {
     /// The path of a read, top to bottom.
     pub(crate) async fn get_features(
         &self,
-        caller: &Caller,
+        caller: Caller,
         request: FeatureRequest,
     ) -> Result<v1::GetFeaturesResponse, Refusal> {
-        // How long the answer is of use.
-        let deadline = caller.deadline(&*self.env, self.config.deadline_ms);
-        // Quota, limit, queue: shed here, or worked on to the end.
-        let permit = self.gate.enter(caller, deadline).await?;
-        let (names, rules) = (self.names(), Rules::of(&request.options));
-        // One that was given already, for who said how old it may be; else
-        let answer = self.answers.get(&request, names.clone(), &rules, deadline, || {
-            let answer = async {
-                // names to plans, keys to shards;
-                let mut question = Question::new(self, &names, &request)?;
-                let read = question.read(self.env.now_ms());
-                // choice of region, breaker, hedge, retries;
-                let (answered, read) = self.reader.read(read, &rules, deadline).await?;
-                // rows to columns, on-demand features, how it came about.
-                Ok(question.assemble(answered, read))
-            };
-            answer.boxed()
-        });
-        let answer = answer.await;
+        let read = ServiceBuilder::new()
+            // How long the answer is of use.
+            .layer(deadline(self))
+            // Quota, limit, queue: shed here, or worked on to the end.
+            .layer(admission(self))
+            // One that was given already, for who said how old it may be; else
+            .layer(cache(self))
+            // names to plans, keys to shards; and back, rows to columns, on-demand features;
+            .layer(assembly(self))
+            // whom to ask, and where nodes differ, each for its shards;
+            .layer(split(self))
+            // the next best, as often as the budget allows;
+            .layer(retry(self))
+            // another one beside it when it is slower than usual;
+            .layer(hedge(self))
+            // a try at one region, which counts for or against it;
+            .layer(breaker(self))
+            // the call.
+            .service_fn(|asked: Try<node::ReadRequest>| {
+                self.regions.at(asked.pick.target).read(asked.question, asked.ms)
+            });
+        let answer = read.oneshot(Call { caller, request }).await;
         if let Ok(v1::GetFeaturesResponse { mesh: Some(mesh), .. }) = &answer {
             telemetry::note("served_by", || mesh.served_by.clone());
         }
-        // What the limit learns from it.
-        permit.finish(&answer);
         answer
     }
 
     /// What names mean now.
-    fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> Names {
         Names { catalog: self.catalog.now(), covered: self.regions.covered() }
     }
 
@@ -135,26 +138,28 @@ impl Door {
         let deadline = caller.deadline(&*self.env, self.config.deadline_ms);
         let _permit = self.gate.enter(caller, deadline).await?;
         let question = self.explainable(request)?;
+        let tries = ServiceBuilder::new().layer(breaker(self)).service_fn(
+            move |asked: Try<node::ExplainRequest>| async move {
+                let mut client = self.regions.at(asked.pick.target).client.clone();
+                client.explain(hop::first(asked.question)).await.map(Response::into_inner)
+            },
+        );
         let mut reasons = Vec::new();
         for pick in self.regions.routes().plan(&Need::default()) {
             let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
-            let question = question.clone();
-            let asked = self.reader.attempt(&pick, ms, |region| {
-                Box::pin(async move {
-                    let answer = region.client.clone().explain(hop::first(question)).await;
-                    answer.map(Response::into_inner)
-                })
-            });
-            let Some(asked) = asked else { continue };
             let region = &self.regions.at(pick.target).name;
-            match asked.await {
+            let asked = Try { pick: pick.clone(), question: question.clone(), ms };
+            match tries.oneshot(asked).await {
                 Ok(mut answer) => {
                     let mesh = answer.mesh.get_or_insert_default();
                     mesh.served_by = region.to_string();
-                    mesh.route = self.reader.route(&pick, false).to_owned();
+                    mesh.route = self.regions.route(&pick, false).to_owned();
                     return Ok(answer);
                 }
-                Err(status) => reasons.push(format!("{region}: {}", status.message())),
+                Err(Unanswered::NotAsked) => {}
+                Err(Unanswered::Status(status)) => {
+                    reasons.push(format!("{region}: {}", status.message()));
+                }
             }
         }
         Err(Refusal::Unavailable(reasons.join("; ")))

@@ -1,8 +1,8 @@
 //! The front door of a region: gRPC and Feast's HTTP protocol, answered by the same code.
 //!
-//! A read goes down one stack, which [`door`] spells out: who may come in ([`gate`]), what is asked
-//! ([`question`], [`keys`]), which region answers ([`reading`], over [`regions`] and
-//! [`routing::Router`]), and how rows become columns ([`answer`]). The gateway keeps nothing that it
+//! A read goes down one stack, which [`door`] spells out, a layer in [`stack`] for each step: who may
+//! come in ([`gate`]), what was answered before ([`cache`]), what is asked ([`question`], [`keys`]) and
+//! how rows become columns ([`answer`]), which region answers ([`regions`] and [`routing::Router`]). The gateway keeps nothing that it
 //! could not lose but the catalog, which it can get from any region.
 
 mod answer;
@@ -13,6 +13,7 @@ mod config;
 mod deadline;
 mod door;
 mod events;
+mod extra;
 mod frontier;
 mod gate;
 mod grpc;
@@ -26,7 +27,6 @@ mod on_demand;
 mod parked;
 mod pushing;
 mod question;
-mod reading;
 mod refusal;
 mod regions;
 mod request;
@@ -34,6 +34,7 @@ mod resolutions;
 mod rules;
 mod serve;
 mod split;
+mod stack;
 mod token;
 mod watcher;
 

@@ -11,7 +11,7 @@ use clock::{Env, Task};
 use futures::FutureExt;
 use futures::future::{join_all, select_ok};
 use parking_lot::Mutex;
-use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Try};
+use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Transition, Try};
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -218,6 +218,16 @@ impl Regions {
         &self.all[target]
     }
 
+    /// The word for how its answer came about.
+    pub(crate) fn route(&self, pick: &Pick, hedged: bool) -> &'static str {
+        match self.at(pick.target).name == self.all[0].name {
+            _ if pick.standing.is_last_resort() => "stale",
+            _ if hedged => "hedged",
+            true => "local",
+            false => "failover",
+        }
+    }
+
     /// Who decides.
     pub(crate) fn routes(&self) -> &Arc<Routes> {
         &self.routes
@@ -291,9 +301,7 @@ impl Routes {
     /// Counts a request; `None`: somebody else probes the target already.
     pub(crate) fn start(self: &Arc<Self>, pick: &Pick) -> Option<UnderWay> {
         let tried = self.tell(|router, now_ms| router.start(pick, now_ms))?;
-        if pick.standing == Standing::Probe {
-            self.instruments.breaker(&self.names[pick.target], "half-open");
-        }
+        tried.changed().into_iter().for_each(|changed| self.note(changed));
         Some(UnderWay { routes: self.clone(), tried: Some(tried) })
     }
 
@@ -315,6 +323,13 @@ impl Routes {
     /// For people and metrics.
     pub(crate) fn table(&self) -> Vec<Row> {
         self.router.lock().table(self.env.monotonic_ms())
+    }
+
+    /// A breaker changed.
+    fn note(&self, Transition { target, from, to }: Transition) {
+        let region = &self.names[target];
+        tracing::warn!(region = &**region, from = from.name(), to = to.name(), "breaker");
+        self.instruments.breaker(region, to.name());
     }
 
     /// Tells or asks the router something, and says where the home went, if it did.
@@ -343,11 +358,7 @@ impl UnderWay {
         let routes = &self.routes;
         let random = routes.env.random_u64();
         let changed = routes.tell(|router, now_ms| router.finish(tried, outcome, now_ms, random));
-        if let Some(changed) = changed {
-            let (region, to) = (&routes.names[changed.target], changed.to.name());
-            tracing::warn!(region = &**region, from = changed.from.name(), to, "breaker");
-            routes.instruments.breaker(region, to);
-        }
+        changed.into_iter().for_each(|changed| routes.note(changed));
     }
 }
 

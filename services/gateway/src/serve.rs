@@ -22,12 +22,12 @@ use crate::cache::Answers;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::door::Door;
+use crate::extra::Extra;
 use crate::gate::Gate;
 use crate::grpc::{MeshService, Relay, blame_caller};
 use crate::http;
 use crate::metrics::{Instruments, Watched};
 use crate::pushing::Pusher;
-use crate::reading::Reader;
 use crate::regions::Regions;
 use crate::resolutions::Resolutions;
 
@@ -110,7 +110,7 @@ impl Gateway {
                 instruments.clone(),
                 regions.clone(),
             ),
-            reader: Reader::new(&config, env.clone(), regions.clone(), instruments.clone()),
+            extra: Extra::new(&config, env.clone()),
             resolutions: Resolutions::default(),
             pusher: Pusher::new(
                 &config,

@@ -84,7 +84,7 @@ impl Mesh for MeshService {
     ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
         let started = Stopwatch::start();
         let answer = match Caller::from_headers(request.metadata().as_ref()) {
-            Ok(caller) => self.door.get_features(&caller, request.into_inner().into()).await,
+            Ok(caller) => self.door.get_features(caller, request.into_inner().into()).await,
             Err(refusal) => Err(refusal),
         };
         self.answer("GetFeatures", started, answer, |answer| route(answer.mesh.as_ref()))

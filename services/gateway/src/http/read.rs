@@ -104,7 +104,7 @@ async fn answer(door: &Door, request: Request) -> Result<v1::GetFeaturesResponse
         full_names: body.full_feature_names.unwrap_or(false),
         options,
     };
-    door.get_features(&caller, request).await
+    door.get_features(caller, request).await
 }
 
 /// RFC 3339, or milliseconds.
