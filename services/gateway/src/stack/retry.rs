@@ -41,9 +41,7 @@ async fn one_after_the_other(
             failures.reasons.push("too many reads are being retried".into());
             break;
         }
-        let (next, tries) = match below.oneshot(reading).await {
-            Ok(tried) => tried,
-        };
+        let Ok((next, tries)) = below.oneshot(reading).await;
         reading = next;
         if !first && !tries.is_empty() {
             door.instruments.retry();
