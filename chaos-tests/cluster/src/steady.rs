@@ -13,15 +13,16 @@ use api::v1::mesh_client::MeshClient;
 use api::v1::value::Kind;
 use api::v1::{GetFeaturesRequest, Value, ValueList};
 use checkers::flights::REGIONS;
-use serde_json::json;
+use serde_json::{Value as Json, json};
+use testkit::within;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::mesh::Mesh;
 
-/// Between two requests of a client, ms.
-const PAUSE_MS: u64 = 50;
-/// A request that takes longer has failed, ms.
-const PATIENCE_MS: u64 = 20_000;
+/// Between two requests of a client.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A request that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The plane whose departures are pushed.
 const PLANE: &str = "N1STEADY";
 
@@ -138,15 +139,14 @@ fn read(gateways: &[String], over: &AtomicBool) -> Tally {
     let features = vec!["plane_delays:delay_24h".to_owned()];
     let like = GetFeaturesRequest { entities, features, ..GetFeaturesRequest::default() };
     let mut tally = Tally::default();
-    while !over.load(Ordering::Relaxed) {
+    while !within(PAUSE, || over.load(Ordering::Relaxed)) {
         tally.ask(&gateways, |gateway| {
             let mut request = tonic::Request::new(like.clone());
-            request.set_timeout(Duration::from_millis(PATIENCE_MS));
+            request.set_timeout(PATIENCE);
             let answer = runtime.block_on(gateway.clone().get_features(request));
             // What the transport says has a cause, what a gateway says has none.
             answer.map(|_| ()).map_err(|status| (status.to_string(), status.source().is_some()))
         });
-        std::thread::sleep(Duration::from_millis(PAUSE_MS));
     }
     tally
 }
@@ -156,12 +156,12 @@ fn read(gateways: &[String], over: &AtomicBool) -> Tally {
 fn push(gateways: &[String], region: &str, over: &AtomicBool) -> Tally {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_millis(PATIENCE_MS)))
+        .timeout_global(Some(PATIENCE))
         .build();
     let agent: ureq::Agent = config.into();
     let mut tally = Tally::default();
     for n in 0_u64.. {
-        if over.load(Ordering::Relaxed) {
+        if within(PAUSE, || over.load(Ordering::Relaxed)) {
             break;
         }
         let id = format!("{region}-{n}");
@@ -171,24 +171,33 @@ fn push(gateways: &[String], region: &str, over: &AtomicBool) -> Tally {
         let body = json!({"push_source_name": "departures", "df": frame});
         let mut repeated = 0;
         tally.ask(gateways, |gateway| {
-            for again in 0..PATIENCE_MS / PAUSE_MS {
-                let pushed = agent.post(format!("{gateway}/push")).send_json(&body);
-                let gone = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
-                let mut answer = pushed.map_err(|error| (error.to_string(), gone(&error)))?;
-                match answer.status().as_u16() {
-                    200 => return Ok(()),
-                    503 => repeated = again + 1,
-                    status => {
-                        let said = answer.body_mut().read_to_string().unwrap_or_default();
-                        return Err((format!("{status}: {said}"), false));
-                    }
-                }
-                std::thread::sleep(Duration::from_millis(PAUSE_MS));
-            }
-            Err((format!("refused for {PATIENCE_MS} ms"), false))
+            let (mut sent, mut answer) = (0, None);
+            within(PATIENCE, || {
+                answer = push_once(&agent, gateway, &body);
+                sent += 1;
+                answer.is_some()
+            });
+            repeated += sent - 1;
+            answer.unwrap_or_else(|| Err((format!("refused for {PATIENCE:?}"), false)))
         });
         tally.repeated += repeated;
-        std::thread::sleep(Duration::from_millis(PAUSE_MS));
     }
     tally
+}
+
+/// `None`: refused for now, to be sent again.
+fn push_once(agent: &ureq::Agent, gateway: &str, body: &Json) -> Option<Asked> {
+    let gone = |error: &ureq::Error| !matches!(error, ureq::Error::Timeout(_));
+    let mut answer = match agent.post(format!("{gateway}/push")).send_json(body) {
+        Ok(answer) => answer,
+        Err(error) => return Some(Err((error.to_string(), gone(&error)))),
+    };
+    match answer.status().as_u16() {
+        200 => Some(Ok(())),
+        503 => None,
+        status => {
+            let said = answer.body_mut().read_to_string().unwrap_or_default();
+            Some(Err((format!("{status}: {said}"), false)))
+        }
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A read goes down one stack, which [`door`] spells out, a layer in [`stack`] for each step: who may
 //! come in ([`gate`]), what was answered before ([`cache`]), what is asked ([`question`], [`keys`]) and
-//! how rows become columns ([`answer`]), which region answers ([`regions`] and [`routing::Router`]). The gateway keeps nothing that it
-//! could not lose but the catalog, which it can get from any region.
+//! how rows become columns ([`answer`]), which region answers ([`regions`] and [`routing::Router`]).
+//! The gateway keeps nothing that it could not lose but the catalog, which it can get from any region.
 
 mod answer;
 mod cache;

@@ -27,7 +27,7 @@ fn main() {
     mesh.wait_until_equal();
     faults::zombie(mesh, feed, rng);
     mesh.wait_until_equal();
-    faults::mirror_asleep(mesh, feed, rng);
+    faults::mirror_paused(mesh, feed, rng);
     mesh.wait_until_equal();
     faults::mirror_rewound(mesh, feed, rng);
     mesh.wait_until_equal();

@@ -84,7 +84,7 @@ pub fn zombie(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
 }
 
 /// MirrorMaker sleeps for longer than its sessions last.
-pub fn mirror_asleep(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
+pub fn mirror_paused(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
     let region = region(rng);
     assert!(mesh.signal(region, "mirror_maker", Signal::SIGSTOP), "{region}: no MirrorMaker");
     let sending = feed.send(mesh);
