@@ -56,6 +56,7 @@ pub async fn save(
     store: &Store,
     with_catalog: bool,
 ) -> Result<(), CheckpointError> {
+    let begun_ms = shared.env.monotonic_ms();
     let mut entries = shared.positions.lock().entries();
     entries.push((Bytes::from_static(SHARDS), Some(store.shards().to_be_bytes().to_vec().into())));
     if with_catalog {
@@ -64,8 +65,9 @@ pub async fn save(
     let changes = store.take_changes();
     entries.extend(changes.iter().cloned());
     let saved = shared.checkpoints.save(entries).await;
-    if saved.is_err() {
-        store.untake(changes);
+    match saved {
+        Ok(()) => *shared.saved_ms.lock() = Some(begun_ms),
+        Err(_) => store.untake(changes),
     }
     saved
 }

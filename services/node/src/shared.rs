@@ -63,6 +63,8 @@ pub struct Shared {
     pub draining: watch::Sender<bool>,
     /// Whether this node gives its partitions up.
     pub leaving: watch::Sender<bool>,
+    /// When the last checkpoint that was saved was begun, by the environment's clock, ms.
+    pub saved_ms: Mutex<Option<u64>>,
     store: OnceLock<Arc<Store>>,
 }
 
@@ -91,6 +93,7 @@ impl Shared {
             looked_up: Mutex::default(),
             draining: watch::Sender::new(false),
             leaving: watch::Sender::new(false),
+            saved_ms: Mutex::default(),
             store: OnceLock::new(),
         }
     }

@@ -219,6 +219,7 @@ pub async fn status(core: &Core) -> StatusResponse {
         folded: counts(shared),
         mirrors: mirrors(core.mirrors()),
         claims: claims(shared),
+        checkpoint_age_ms: checkpoint_age_ms(shared),
         ..Default::default()
     };
     let Some(store) = shared.store() else { return response };
@@ -246,6 +247,11 @@ pub async fn status(core: &Core) -> StatusResponse {
     }
     response.digest = total.to_string();
     response
+}
+
+fn checkpoint_age_ms(shared: &Shared) -> Option<u64> {
+    let saved_ms = *shared.saved_ms.lock();
+    Some(shared.env.monotonic_ms().saturating_sub(saved_ms?))
 }
 
 fn is_active(catalog: &Catalog, plan: &Plan, region: &Region) -> bool {

@@ -1,8 +1,7 @@
 //! What happens to a mesh on Kafka, one fault each. Each says what it did, and asserts that it
 //! happened; that no value changed is for the caller to see.
 
-use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use checkers::flights::REGIONS;
 use nix::sys::signal::Signal;
@@ -16,8 +15,6 @@ use crate::feed::Feed;
 
 /// Longer than the session timeout of the nodes' group, and than a transaction may stay open.
 const ASLEEP: Duration = Duration::from_secs(13);
-/// Whatever is saved so much later was begun later.
-const SAVED: Duration = Duration::from_secs(10);
 /// Longer than MirrorMaker's session timeout.
 const MIRROR_ASLEEP: Duration = Duration::from_secs(8);
 
@@ -182,10 +179,15 @@ pub fn growth(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
 pub fn restart_without_broker(mesh: &mut Mesh, rng: &mut ChaCha8Rng) {
     let region = region(rng);
     let panes = mesh.status(region).expect("a status")["panes"].clone();
-    let settled = SystemTime::now();
-    mesh.wait_until("what they hold is saved", |mesh| {
-        let disks = ["node", "node-2"].map(|node| mesh.data().join(region).join(node));
-        disks.iter().all(|disk| written(&disk.join("checkpoint")) > Some(settled + SAVED))
+    let settled = Instant::now();
+    mesh.wait_until("checkpoints that were begun since are saved", |mesh| {
+        let since = settled.elapsed().as_millis();
+        let status = mesh.status(region).unwrap_or_default();
+        let begun_since = |node: &Value| {
+            node["checkpoint_age_ms"].as_u64().is_some_and(|age_ms| u128::from(age_ms) < since)
+        };
+        let nodes = status["nodes"].as_array();
+        nodes.is_some_and(|nodes| nodes.len() == 2 && nodes.iter().all(begun_since))
     });
     assert!(mesh.signal(region, "broker", Signal::SIGSTOP), "{region}: no broker");
     assert!(mesh.kill(region, "node") && mesh.kill(region, "node-2"), "{region}: no nodes");
@@ -203,16 +205,6 @@ pub fn restart_without_broker(mesh: &mut Mesh, rng: &mut ChaCha8Rng) {
     });
     println!("restart without a broker: {region} serves {panes} panes, stale");
     assert!(mesh.signal(region, "broker", Signal::SIGCONT), "{region}: no broker");
-}
-
-/// When something in a directory was last written to.
-fn written(dir: &Path) -> Option<SystemTime> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let times = entries.filter_map(|entry| match entry.metadata().ok()? {
-        of if of.is_dir() => written(&entry.path()),
-        of => of.modified().ok(),
-    });
-    times.max()
 }
 
 /// All nodes of a region lose their disks: their brokers have everything.

@@ -122,9 +122,9 @@ fn name(origin: &OriginStatus) -> String {
 }
 
 fn print(mesh: &Mesh, answers: &Answers) {
-    let head = ["region", "node", "gateway", "ready", "catalog", "panes", "digest"];
+    let head = ["region", "node", "gateway", "ready", "catalog", "panes", "saved", "digest"];
     let mut table = out::table(head);
-    out::right(&mut table, &[5]);
+    out::right(&mut table, &[5, 6]);
     let nodes = mesh
         .regions
         .values()
@@ -135,9 +135,10 @@ fn print(mesh: &Mesh, answers: &Answers) {
                 if s.ready { "yes".into() } else { "no".into() },
                 s.generation.to_string(),
                 out::count(s.panes),
+                s.checkpoint_age_ms.map_or_else(|| "not yet".into(), saved),
                 short(&s.digest),
             ],
-            Err(_) => ["no answer".into(), "–".into(), "–".into(), "–".into()],
+            Err(_) => ["no answer".into(), "–".into(), "–".into(), "–".into(), "–".into()],
         };
         table.add_row([seat.clone(), node, gateway].into_iter().chain(row));
     }
@@ -265,6 +266,11 @@ fn pid(pid: Option<u32>) -> String {
     pid.map_or_else(|| "stopped".into(), |pid| pid.to_string())
 }
 
+/// How old a checkpoint is.
+fn saved(age_ms: u64) -> String {
+    format!("{} ago", out::age(i64::try_from(age_ms).unwrap_or(i64::MAX)))
+}
+
 /// Enough of a digest to compare by eye.
 pub(super) fn short(digest: &str) -> String {
     digest.get(..12).unwrap_or(digest).to_owned()
@@ -343,6 +349,7 @@ fn node_json(status: &StatusResponse) -> Json {
         "shards": status.shards,
         "panes": status.panes,
         "digest": status.digest,
+        "checkpoint_age_ms": status.checkpoint_age_ms,
         "warnings": status.warnings,
         "folded": folded_json(std::iter::once(status)),
         "mirrors": mirrors,
