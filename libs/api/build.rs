@@ -13,7 +13,10 @@ fn main() -> Result<(), Failure> {
     let descriptors = protox::compile(&files, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .extern_path(".meridian.v1.GetFeaturesResponse", "crate::GetFeaturesResponse")
+        .compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Code generated from proto/, checked conversions, the error model.
 
 mod convert;
+mod features;
 mod reads;
 mod timeout;
 
@@ -28,6 +29,7 @@ mod generated {
     }
 }
 
+pub use features::GetFeaturesResponse;
 pub use generated::meridian::{log, mirror, node, v1};
 pub use reads::{Answer, Reads};
 pub use timeout::{GRPC_TIMEOUT, timeout_ms};

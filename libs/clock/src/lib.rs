@@ -13,5 +13,5 @@ pub use env::{Env, Expired, Task, timeout};
 #[cfg(feature = "tokio")]
 pub use system::{Stopwatch, SystemEnv};
 pub use time::{
-    TimeError, format_duration, format_timestamp, parse_duration_ms, parse_timestamp_ms,
+    Rfc3339, TimeError, format_duration, format_timestamp, parse_duration_ms, parse_timestamp_ms,
 };

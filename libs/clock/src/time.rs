@@ -1,5 +1,7 @@
 //! Instants and durations as text. Instants are `i64` milliseconds since the Unix epoch, UTC.
 
+use std::fmt;
+
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 /// Text that is not a time or a duration.
@@ -26,9 +28,26 @@ pub fn parse_timestamp_ms(text: &str) -> Result<i64, TimeError> {
     Ok(at.as_millisecond())
 }
 
-/// RFC 3339 in UTC, with milliseconds only where there are any. Out of range: the number itself.
+/// Shown as RFC 3339 in UTC, with milliseconds only where there are any. Out of range: the number
+/// itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rfc3339(
+    /// ms
+    pub i64,
+);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(at) => at.fmt(f),
+            Err(_) => self.0.fmt(f),
+        }
+    }
+}
+
+/// The text of [`Rfc3339`].
 pub fn format_timestamp(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string())
+    Rfc3339(ms).to_string()
 }
 
 const UNITS: [(&str, i64); 5] =

@@ -23,4 +23,4 @@ pub use arriving::BodyError;
 pub use limits::Limits;
 pub use loopback::only_loopback;
 pub use metrics::observe;
-pub use port::{BindError, Port, Speaks};
+pub use port::{Answers, BindError, Port, Speaks};

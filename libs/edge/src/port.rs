@@ -7,17 +7,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::Request;
+use axum::body::Body;
 use axum::http::request::Parts;
+use axum::http::{Request, Response};
 use clock::Env;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tower::Service;
+use tower::{Service, ServiceExt};
 use tracing::{Instrument, Span};
 
 use crate::arriving::{Arriving, Shared};
@@ -66,6 +66,23 @@ pub struct Port {
 /// The span of a request.
 type Spans = fn(&Parts) -> Span;
 
+/// What answers requests: a router, mostly. Whatever happens, there is an answer.
+pub trait Answers:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// Somebody else listens there, or nobody may.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}; stop what uses the port, or configure another")]
@@ -107,7 +124,7 @@ impl Port {
     }
 
     /// Serves until `stop` completes, and then what is under way to its end.
-    pub async fn serve(mut self, router: Router, stop: impl Future<Output = ()>) {
+    pub async fn serve(mut self, answers: impl Answers, stop: impl Future<Output = ()>) {
         let (env, builder) = (self.shared.env.clone(), self.builder());
         let (mut tasks, mut stop) = (JoinSet::new(), pin!(stop));
         let mut tick = env.sleep_ms(SWEEP_MS);
@@ -128,7 +145,7 @@ impl Port {
                     Ok((stream, _)) => {
                         if let Some(stream) = self.admit(stream) {
                             next += 1;
-                            tasks.spawn(self.attend(next, stream, &builder, router.clone()));
+                            tasks.spawn(self.attend(next, stream, &builder, answers.clone()));
                         }
                     }
                     Err(error) => self.not_accepted(&error).await,
@@ -184,7 +201,7 @@ impl Port {
         id: u64,
         stream: TcpStream,
         builder: &Builder<TokioExecutor>,
-        router: Router,
+        answers: impl Answers,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (builder, shared, crowd) = (builder.clone(), self.shared.clone(), self.crowd.clone());
         let pulse = Arc::new(Pulse::new(shared.env.clone()));
@@ -193,7 +210,7 @@ impl Port {
         async move {
             let io = TokioIo::new(Watched::new(stream, pulse.clone()));
             let service = service_fn(move |request: Request<Incoming>| {
-                answer(request, (router.clone(), span), pulse.clone(), shared.clone())
+                answer(request, (answers.clone(), span), pulse.clone(), shared.clone())
             });
             let mut connection = pin!(builder.serve_connection(io, service));
             loop {
@@ -251,18 +268,17 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-type Answer = axum::http::Response<Leaving<axum::body::Body>>;
-
 async fn answer(
     request: Request<Incoming>,
-    (mut router, span): (Router, Spans),
+    (answers, span): (impl Answers, Spans),
     pulse: Arc<Pulse>,
     shared: Arc<Shared>,
-) -> Result<Answer, Infallible> {
+) -> Result<Response<Leaving<Body>>, Infallible> {
     let under_way = pulse.begin(request.body().size_hint().exact());
     let (parts, body) = request.into_parts();
     let body = Arriving::new(body, &parts.headers, pulse.clone(), &shared);
     let span = span(&parts);
-    let response = router.call(Request::from_parts(parts, body)).instrument(span).await?;
+    let request = Request::from_parts(parts, Body::new(body));
+    let response = answers.oneshot(request).instrument(span).await?;
     Ok(response.map(|body| Leaving::new(body, under_way, pulse, &shared)))
 }

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use api::GetFeaturesResponse;
 use api::node::v1 as node;
-use api::v1::{self, FeatureColumn, FeatureInfo, FieldStatus, MeshInfo};
+use api::v1::{FeatureColumn, FeatureInfo, FieldStatus, MeshInfo};
+use bytes::Bytes;
 use catalog::{Column, ColumnSource, Resolved};
 use lattice::Value;
+use prost::{DecodeError, Message};
 
 use crate::keys::{Places, Rows};
 use crate::on_demand;
@@ -44,41 +47,42 @@ pub(crate) struct Answered {
 pub(crate) fn fits(asked: &[node::ViewRead], answer: &node::ReadResponse) -> bool {
     let fits = |(asked, given): (&node::ViewRead, &node::ViewValues)| {
         let (width, count) = (asked.features.len(), asked.entities.len());
-        let whole = |c: &node::Column| c.values.len() == count && c.statuses.len() == count;
         given.columns.len() == width
+            && given.invalid_reasons.len() == width
             && given.features.len() == width
-            && given.event_times_ms.len() == count
-            && given.columns.iter().all(whole)
+            && given.columns.iter().all(|column| FeatureColumn::rows(column) == Some(count))
     };
     asked.len() == answer.views.len() && asked.iter().zip(&answer.views).all(fits)
 }
 
 /// Entity columns first, then features; and how the answer came about.
+///
+/// # Errors
+/// A value is none.
 pub(crate) fn assemble(
     resolved: &Resolved,
     rows: &Rows,
     answered: Answered,
     (full_names, as_of_ms): (bool, Option<i64>),
-) -> v1::GetFeaturesResponse {
-    let mut out = v1::GetFeaturesResponse::default();
+) -> Result<GetFeaturesResponse, DecodeError> {
+    let mut out = GetFeaturesResponse::default();
     for (key, values) in resolved.join_keys.iter().zip(&rows.keys) {
         out.feature_names.push(key.name.to_string());
-        out.results.push(entity_column(values));
+        out.results.push(entity_column(values).encoded());
     }
-    let given = Given { rows, views: &answered.response.views, computed: Vec::new() };
-    let given = given.compute(resolved);
-    let infos = infos(resolved, &given);
+    let found = Found::new(resolved, rows, &answered.response.views)?;
+    let infos = infos(resolved, &found);
     let (mut features, mut invalid) = (HashMap::new(), HashMap::new());
     for (column, info) in resolved.columns.iter().zip(infos) {
         let name = if full_names { &column.full } else { &column.short }.to_string();
-        let (results, reason) = given.column(column);
+        let (results, reason) = found.column(column);
         out.results.push(results);
         reason.into_iter().for_each(|reason| _ = invalid.insert(name.clone(), reason));
         features.insert(name.clone(), info);
         out.feature_names.push(name);
     }
     out.mesh = Some(MeshInfo { invalid, features, as_of_ms, ..mesh(answered) });
-    out
+    Ok(out)
 }
 
 fn entity_column(values: &[Value]) -> FeatureColumn {
@@ -94,16 +98,36 @@ fn entity_column(values: &[Value]) -> FeatureColumn {
 }
 
 /// What there is to make columns of.
-struct Given<'a> {
+struct Found<'a> {
     rows: &'a Rows,
     views: &'a [node::ViewValues],
+    /// Of the views whose columns are not just passed on, these.
+    decoded: Vec<Vec<FeatureColumn>>,
     /// Per on-demand view and feature, its rows.
     computed: Vec<Vec<Vec<Cell>>>,
 }
 
-impl Given<'_> {
+impl<'a> Found<'a> {
+    fn new(
+        resolved: &Resolved,
+        rows: &'a Rows,
+        views: &'a [node::ViewValues],
+    ) -> Result<Self, DecodeError> {
+        let mut found =
+            Self { rows, views, decoded: vec![Vec::new(); views.len()], computed: Vec::new() };
+        let passed_on =
+            |place: &&Places| matches!(place, Places::Rows(_)) && resolved.on_demand.is_empty();
+        let looked_into = rows.places.iter().filter(|place| !passed_on(place));
+        for read in looked_into.filter_map(Places::read) {
+            let columns = views[read].columns.iter().cloned();
+            found.decoded[read] = columns.map(FeatureColumn::decode).collect::<Result<_, _>>()?;
+        }
+        found.compute(resolved);
+        Ok(found)
+    }
+
     /// The features of every on-demand view; a view's inputs come before it.
-    fn compute(mut self, resolved: &Resolved) -> Self {
+    fn compute(&mut self, resolved: &Resolved) {
         for read in &resolved.on_demand {
             let mut columns = vec![Vec::with_capacity(self.rows.count); read.features.len()];
             for row in 0..self.rows.count {
@@ -112,24 +136,17 @@ impl Given<'_> {
             }
             self.computed.push(columns);
         }
-        self
     }
 
     /// A column; and why some of it is INVALID, if it is.
-    fn column(&self, column: &Column) -> (FeatureColumn, Option<String>) {
+    fn column(&self, column: &Column) -> (Bytes, Option<String>) {
         // Most columns are just that: passed on as they came.
         if let ColumnSource::View { view, position } = column.source
             && let Places::Rows(read) = self.rows.places[view]
         {
-            let (values, of) = (&self.views[read], &self.views[read].columns[position]);
-            let is_invalid = of.statuses.contains(&FieldStatus::Invalid.into());
-            let reason = Some(&of.invalid_reason).filter(|_| is_invalid);
-            let passed = FeatureColumn {
-                values: of.values.clone(),
-                statuses: of.statuses.clone(),
-                event_timestamps_ms: values.event_times_ms.clone(),
-            };
-            return (passed, reason.cloned());
+            let view = &self.views[read];
+            let reason = Some(&view.invalid_reasons[position]).filter(|reason| !reason.is_empty());
+            return (view.columns[position].clone(), reason.cloned());
         }
         let (mut made, mut invalid) = (FeatureColumn::default(), None);
         for row in 0..self.rows.count {
@@ -139,7 +156,7 @@ impl Given<'_> {
             made.statuses.push(cell.status.into());
             made.event_timestamps_ms.push(cell.event_time_ms);
         }
-        (made, invalid)
+        (made.encoded(), invalid)
     }
 
     fn cell(&self, source: ColumnSource, row: usize) -> Cell {
@@ -148,14 +165,14 @@ impl Given<'_> {
                 let Some((read, entity)) = self.rows.places[view].of(row) else {
                     return Cell::absent();
                 };
-                let (values, column) = (&self.views[read], &self.views[read].columns[position]);
+                let column = &self.decoded[read][position];
                 let status = FieldStatus::try_from(column.statuses[entity]).unwrap_or_default();
                 let invalid = status == FieldStatus::Invalid;
                 Cell {
                     value: (&column.values[entity]).into(),
                     status,
-                    event_time_ms: values.event_times_ms[entity],
-                    reason: invalid.then(|| column.invalid_reason.clone()),
+                    event_time_ms: column.event_timestamps_ms[entity],
+                    reason: invalid.then(|| self.views[read].invalid_reasons[position].clone()),
                 }
             }
             ColumnSource::OnDemand { view, position } => {
@@ -170,12 +187,12 @@ impl Given<'_> {
 }
 
 /// One per column.
-fn infos(resolved: &Resolved, given: &Given<'_>) -> Vec<FeatureInfo> {
+fn infos(resolved: &Resolved, found: &Found<'_>) -> Vec<FeatureInfo> {
     let mut computed: Vec<Vec<FeatureInfo>> = Vec::new();
     let info = |source: ColumnSource, computed: &[Vec<FeatureInfo>]| match source {
         ColumnSource::View { view, position } => {
-            let read = given.rows.places[view].read();
-            read.map_or_else(FeatureInfo::default, |read| given.views[read].features[position])
+            let read = found.rows.places[view].read();
+            read.map_or_else(FeatureInfo::default, |read| found.views[read].features[position])
         }
         ColumnSource::OnDemand { view, position } => {
             computed.get(view).and_then(|infos| infos.get(position)).copied().unwrap_or_default()

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use api::node::v1::Position;
-use api::v1;
 use clock::{Env, timeout};
+use foldhash::fast::RandomState;
 use futures::future::BoxFuture;
 use moka::future::Cache;
-use prost::Message;
 
 use crate::deadline::Deadline;
+use crate::given::Given;
 use crate::metrics::Instruments;
 use crate::refusal::Refusal;
 use crate::regions::Regions;
@@ -31,8 +31,6 @@ use crate::resolutions::Names;
 use crate::rules::Rules;
 use crate::token;
 
-/// The route of an answer from here.
-const ROUTE: &str = "cache";
 /// What an entry costs beside its bytes.
 const OVERHEAD_BYTES: usize = 256;
 
@@ -41,7 +39,7 @@ pub(crate) struct Answers {
     env: Arc<dyn Env>,
     instruments: Arc<Instruments>,
     regions: Arc<Regions>,
-    entries: Cache<Vec<u8>, Arc<Entry>>,
+    entries: Cache<Vec<u8>, Arc<Entry>, RandomState>,
 }
 
 /// What a request came to, and when.
@@ -59,7 +57,7 @@ struct Entry {
     current_at: AtomicU64,
 }
 
-type Answer = Result<v1::GetFeaturesResponse, Refusal>;
+type Answer = Result<Given, Refusal>;
 
 /// Whether an answer is of use to a reader.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +80,8 @@ impl Answers {
         let weigh = |key: &Vec<u8>, entry: &Arc<Entry>| {
             u32::try_from(key.len() + entry.bytes + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
-        let entries = Cache::builder().weigher(weigh).max_capacity(most_bytes).build();
+        let entries = Cache::builder().weigher(weigh).max_capacity(most_bytes);
+        let entries = entries.build_with_hasher(RandomState::default());
         Self { env, instruments, regions, entries }
     }
 
@@ -140,8 +139,9 @@ impl Answers {
 
     /// What is to be kept of an answer that was asked for at this move of the frontier.
     fn entry(&self, outcome: Answer, names: Names, asked_at: u64) -> Entry {
-        let bytes = outcome.as_ref().map_or(0, Message::encoded_len);
-        let mesh = outcome.as_ref().ok().and_then(|answer| answer.mesh.as_ref());
+        let outcome = outcome.map(Given::kept);
+        let bytes = outcome.as_ref().map_or(0, Given::bytes);
+        let mesh = outcome.as_ref().ok().map(Given::mesh);
         let own = &*self.regions.own().name;
         // Of a read that was split, whatever the node may have given counts.
         let given = mesh.filter(|mesh| mesh.served_by.split(',').any(|region| region == own));
@@ -175,12 +175,10 @@ impl Answers {
     fn give(&self, entry: &Entry, asked_us: u64) -> Answer {
         let given_before = entry.at_us < asked_us;
         self.instruments.lookup(if given_before { "hit" } else { "shared" });
-        let mut answer = entry.outcome.clone()?;
-        if let Some(mesh) = answer.mesh.as_mut().filter(|_| given_before) {
-            mesh.route = ROUTE.to_owned();
-            age(mesh, asked_us - entry.at_us);
+        match &entry.outcome {
+            Ok(given) if given_before => Ok(given.again(asked_us - entry.at_us)),
+            other => other.clone(),
         }
-        Ok(answer)
     }
 
     /// How many there are, and their bytes.
@@ -191,10 +189,9 @@ impl Answers {
 
 impl Entry {
     fn is_young(&self, names: &Names, rules: &Rules<'_>, now_us: u64) -> bool {
-        let Ok(answer) = &self.outcome else { return false };
-        let Some(mesh) = &answer.mesh else { return false };
+        let Ok(given) = &self.outcome else { return false };
         let since_ms = i64::try_from(now_us.saturating_sub(self.at_us) / 1_000).unwrap_or(i64::MAX);
-        self.names == *names && rules.too_old(&mesh.origins, since_ms).is_none()
+        self.names == *names && rules.too_old(&given.mesh().origins, since_ms).is_none()
     }
 }
 
@@ -231,22 +228,11 @@ fn put(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(bytes);
 }
 
-/// What it says of its age was said a while ago.
-fn age(mesh: &mut v1::MeshInfo, since_us: u64) {
-    let since_ms = i64::try_from(since_us / 1_000).unwrap_or(i64::MAX);
-    for origin in mesh.origins.values_mut() {
-        origin.age_ms = origin.age_ms.map(|ms| ms.saturating_add(since_ms));
-        if origin.state == "ok" && origin.age_ms.is_some_and(|ms| ms > api::STALE_MS) {
-            origin.state = "stale".into();
-            mesh.complete = false;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use api::v1;
     use serde_json::json;
 
     use super::*;

@@ -1,6 +1,6 @@
 //! What a request says of its caller, in headers that HTTP and gRPC share.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use clock::Env;
 use routing::Priority;
 
@@ -8,13 +8,15 @@ use crate::deadline::Deadline;
 use crate::refusal::Refusal;
 
 /// `critical`, `normal` or `batch`: who is shed last.
-const PRIORITY: &str = "x-meridian-priority";
+static PRIORITY: HeaderName = HeaderName::from_static("x-meridian-priority");
 /// The name that a quota is kept under.
-const CLIENT: &str = "x-meridian-client";
+static CLIENT: HeaderName = HeaderName::from_static("x-meridian-client");
 /// How long the caller waits, ms; gRPC has a header of its own.
-const TIMEOUT_MS: &str = "x-meridian-timeout-ms";
+static TIMEOUT_MS: HeaderName = HeaderName::from_static("x-meridian-timeout-ms");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static(api::GRPC_TIMEOUT);
 /// Gateways that a request has been through.
 pub(crate) const HOPS: &str = "x-meridian-hops";
+static HOPS_NAME: HeaderName = HeaderName::from_static(HOPS);
 const MAX_CLIENT_BYTES: usize = 64;
 
 /// Who asks.
@@ -28,22 +30,22 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let priority = match text(PRIORITY) {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let priority = match text(&PRIORITY) {
             None | Some("normal") => Priority::Normal,
             Some("critical") => Priority::Critical,
             Some("batch") => Priority::Batch,
-            Some(_) => return Err(bad(PRIORITY, "critical, normal or batch")),
+            Some(_) => return Err(bad(&PRIORITY, "critical, normal or batch")),
         };
-        let timeout_ms = match text(TIMEOUT_MS) {
-            Some(ms) => Some(ms.parse().map_err(|_| bad(TIMEOUT_MS, "milliseconds"))?),
-            None => text(api::GRPC_TIMEOUT).and_then(api::timeout_ms),
+        let timeout_ms = match text(&TIMEOUT_MS) {
+            Some(ms) => Some(ms.parse().map_err(|_| bad(&TIMEOUT_MS, "milliseconds"))?),
+            None => text(&GRPC_TIMEOUT).and_then(api::timeout_ms),
         };
-        let client = text(CLIENT).unwrap_or_default();
+        let client = text(&CLIENT).unwrap_or_default();
         if client.len() > MAX_CLIENT_BYTES {
-            return Err(bad(CLIENT, "at most 64 bytes"));
+            return Err(bad(&CLIENT, "at most 64 bytes"));
         }
-        let hops = text(HOPS).and_then(|hops| hops.parse().ok()).unwrap_or(0);
+        let hops = text(&HOPS_NAME).and_then(|hops| hops.parse().ok()).unwrap_or(0);
         Ok(Self { priority, client: client.to_owned(), timeout_ms, hops })
     }
 
@@ -53,7 +55,7 @@ impl Caller {
     }
 }
 
-fn bad(header: &str, wanted: &str) -> Refusal {
+fn bad(header: &HeaderName, wanted: &str) -> Refusal {
     Refusal::BadOption(format!("{header} must be {wanted}"))
 }
 
@@ -63,17 +65,17 @@ mod tests {
 
     #[test]
     fn headers_are_optional_and_checked() {
-        let of = |name: &'static str, value: &str| {
+        let of = |name: &HeaderName, value: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
+            headers.insert(name.clone(), value.parse().unwrap());
             Caller::from_headers(&headers)
         };
         assert_eq!(Caller::from_headers(&HeaderMap::new()).unwrap().priority, Priority::Normal);
-        assert_eq!(of(PRIORITY, "batch").unwrap().priority, Priority::Batch);
-        assert_eq!(of(HOPS, "2").unwrap().hops, 2);
-        assert_eq!(of(TIMEOUT_MS, "40").unwrap().timeout_ms, Some(40));
-        for (name, value) in [(PRIORITY, "urgent"), (TIMEOUT_MS, "soon")] {
-            assert!(of(name, value).unwrap_err().to_string().contains(name));
+        assert_eq!(of(&PRIORITY, "batch").unwrap().priority, Priority::Batch);
+        assert_eq!(of(&HOPS_NAME, "2").unwrap().hops, 2);
+        assert_eq!(of(&TIMEOUT_MS, "40").unwrap().timeout_ms, Some(40));
+        for (name, value) in [(&PRIORITY, "urgent"), (&TIMEOUT_MS, "soon")] {
+            assert!(of(name, value).unwrap_err().to_string().contains(name.as_str()));
         }
     }
 }

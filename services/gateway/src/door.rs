@@ -18,6 +18,7 @@ use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::extra::Extra;
 use crate::gate::Gate;
+use crate::given::Given;
 use crate::hop;
 use crate::keys::Rows;
 use crate::metrics::Instruments;
@@ -53,7 +54,7 @@ impl Door {
         &self,
         caller: Caller,
         request: FeatureRequest,
-    ) -> Result<v1::GetFeaturesResponse, Refusal> {
+    ) -> Result<Given, Refusal> {
         let read = ServiceBuilder::new()
             // How long the answer is of use.
             .layer(deadline(self))
@@ -76,8 +77,8 @@ impl Door {
                 self.regions.at(asked.pick.target).read(asked.question, asked.ms)
             });
         let answer = read.oneshot(Call { caller, request }).await;
-        if let Ok(v1::GetFeaturesResponse { mesh: Some(mesh), .. }) = &answer {
-            telemetry::note("served_by", || mesh.served_by.clone());
+        if let Ok(given) = &answer {
+            telemetry::note("served_by", || given.mesh().served_by.clone());
         }
         answer
     }

@@ -1,6 +1,7 @@
 //! Entity rows, typed and put into their shards.
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use api::node::v1 as node;
 use bytes::Bytes;
@@ -10,6 +11,9 @@ use lattice::{Type, Value, shard};
 
 use crate::refusal::Refusal;
 use crate::request::{Columns, MAX_CELLS};
+
+/// What a part of a key usually takes.
+const KEY_BYTES: usize = 12;
 
 /// The entity rows of a request.
 #[derive(Debug, Default)]
@@ -97,43 +101,51 @@ impl Rows {
     /// The entities of a view, each with its shard; one that occurs twice is read once.
     fn place(&mut self, view: &catalog::ViewRead, shards: u32) {
         let hasher = DefaultHashBuilder::default();
-        let hash = |entity: &Bytes| hasher.hash_one(entity);
-        // Indices of entities, which are its keys.
+        // All keys, one after the other, and where each is.
+        let mut keys = Vec::with_capacity(self.count * view.keys.len() * KEY_BYTES);
+        let mut entities: Vec<Range<usize>> = Vec::with_capacity(self.count);
+        // Indices of entities.
         let mut known: HashTable<usize> = HashTable::with_capacity(self.count);
-        let mut read = node::ViewRead {
-            view: view.plan.view.to_string(),
-            version: view.plan.version,
-            entities: Vec::with_capacity(self.count),
-            shards: Vec::with_capacity(self.count),
-            features: view.features.iter().map(|index| *index as u32).collect(),
-        };
         let mut places = Vec::with_capacity(self.count);
-        let mut key: Vec<Value> = Vec::with_capacity(view.keys.len());
         for row in 0..self.count {
-            key.clear();
-            key.extend(view.keys.iter().map(|key| self.keys[*key][row].clone()));
-            let Some(entity) = shard::entity_key(&key) else {
+            let start = keys.len();
+            let mut columns = view.keys.iter().map(|key| self.keys[*key][row].as_input());
+            if !columns.all(|part| shard::put_key_part(&mut keys, part)) {
+                keys.truncate(start);
                 places.push(None);
                 continue;
-            };
-            let (of, next) = (hash(&entity), read.entities.len());
-            if let Some(place) = known.find(of, |at| read.entities[*at] == entity) {
-                places.push(Some(*place));
+            }
+            let entity = start..keys.len();
+            let hash = hasher.hash_one(&keys[entity.clone()]);
+            let same = |at: &usize| keys[entities[*at].clone()] == keys[entity.clone()];
+            if let Some(place) = known.find(hash, same).copied() {
+                keys.truncate(start);
+                places.push(Some(place));
                 continue;
             }
-            known.insert_unique(of, next, |at| hash(&read.entities[*at]));
-            read.shards.push(shard::shard_of(&entity, shards));
-            read.entities.push(entity);
-            places.push(Some(next));
+            known.insert_unique(hash, entities.len(), |at| {
+                hasher.hash_one(&keys[entities[*at].clone()])
+            });
+            places.push(Some(entities.len()));
+            entities.push(entity);
         }
-        self.places.push(match read.entities.len() {
+        self.places.push(match entities.len() {
             0 => Places::Nowhere,
             n if n == self.count => Places::Rows(self.reads.len()),
             _ => Places::Entities(self.reads.len(), places),
         });
-        if !read.entities.is_empty() {
-            self.reads.push(read);
+        if entities.is_empty() {
+            return;
         }
+        let keys = Bytes::from(keys);
+        let entities: Vec<Bytes> = entities.into_iter().map(|range| keys.slice(range)).collect();
+        self.reads.push(node::ViewRead {
+            view: view.plan.view.to_string(),
+            version: view.plan.version,
+            shards: entities.iter().map(|entity| shard::shard_of(entity, shards)).collect(),
+            entities,
+            features: view.features.iter().map(|index| *index as u32).collect(),
+        });
     }
 }
 

@@ -16,6 +16,7 @@ mod events;
 mod extra;
 mod frontier;
 mod gate;
+mod given;
 mod grpc;
 mod hop;
 mod http;

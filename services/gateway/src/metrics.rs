@@ -239,7 +239,7 @@ impl Collector for Watched {
         let (entries, bytes) = door.answers.fill();
         let help = "Answers that are kept";
         gauge(&mut out, "cache_entries", help, [(NONE, entries as f64)])?;
-        let help = "Answers that are kept, bytes as sent";
+        let help = "Answers that are kept, bytes of memory, about";
         gauge(&mut out, "cache_bytes", help, [(NONE, bytes as f64)])?;
         let fill = door.gate.fill();
         let kinds = [

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use api::node::v1 as node;
 use api::v1;
 use catalog::{Ask, Resolved};
+use prost::DecodeError;
 
 use crate::answer::{self, Answered};
 use crate::door::Door;
+use crate::given::Given;
 use crate::keys::Rows;
 use crate::refusal::Refusal;
 use crate::request::{FeatureRequest, rows};
@@ -53,15 +55,24 @@ impl<'a> Question<'a> {
     }
 
     /// Columns, from what a node answered to what it was asked.
+    ///
+    /// # Errors
+    /// A value that was answered is none.
     pub(crate) fn assemble(
         mut self,
         answered: Answered,
         read: node::ReadRequest,
-    ) -> v1::GetFeaturesResponse {
+    ) -> Result<Given, Refusal> {
         self.rows.reads = read.views;
         let options = (self.request.full_names, self.request.options.as_of_ms);
-        answer::assemble(&self.resolved, &self.rows, answered, options)
+        let answer = answer::assemble(&self.resolved, &self.rows, answered, options);
+        answer.map(Given::new).map_err(unreadable)
     }
+}
+
+/// A node is another version, or broken.
+pub(crate) fn unreadable(error: DecodeError) -> Refusal {
+    Refusal::Unavailable(format!("the answer cannot be read: {error}"))
 }
 
 /// A service, or features, by what the catalog says of them.

@@ -2,6 +2,7 @@
 
 use api::v1;
 use api::v1::value::Kind;
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
@@ -13,7 +14,7 @@ pub(crate) const MAX_ROWS: usize = 10_000;
 pub(crate) const MAX_CELLS: usize = 500_000;
 
 /// Columns of values as clients send them: loosely typed.
-pub(crate) type Columns = IndexMap<String, Vec<Json>>;
+pub(crate) type Columns = IndexMap<String, Vec<Json>, RandomState>;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]

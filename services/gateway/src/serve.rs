@@ -88,7 +88,7 @@ impl Gateway {
         let port =
             |name, address, speaks| Port::bind((name, address), speaks, config.limits, env.clone());
         let ports = [
-            port("http", config.http, Speaks::Http)?,
+            port("http", config.http, Speaks::Http)?.traced(http::span),
             port("grpc", config.grpc, Speaks::Grpc)?.traced(span),
             port("metrics", config.metrics, Speaks::Http)?,
         ];
@@ -158,7 +158,7 @@ impl Gateway {
             let catalog = self.door.catalog.heard();
             let _ = timeout(&self.door.env, FIRST_CATALOG_MS, catalog).await;
             tokio::join!(
-                http.serve(http::router(self.door.clone()), stop.clone()),
+                http.serve(http::serving(self.door.clone()), stop.clone()),
                 grpc.serve(calls, stop.clone()),
             )
         };

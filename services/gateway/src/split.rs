@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
 
 use api::node::v1 as node;
-use api::v1::{FeatureInfo, OriginInfo, Value};
+use api::v1::{FeatureColumn, FeatureInfo, OriginInfo, Value};
+use prost::{DecodeError, Message};
 use routing::Pick;
 
 use crate::answer::Answered;
@@ -92,17 +93,20 @@ pub(crate) fn question(
 
 /// One answer of those to the parts, each of which fits its part: every entity in its place, and of
 /// what is said of the mesh what holds for all of it.
+///
+/// # Errors
+/// A value is none.
 pub(crate) fn join(
     whole: &[node::ViewRead],
     parts: Vec<(BTreeMap<usize, Vec<usize>>, Answered)>,
-) -> Answered {
-    let mut views: Vec<node::ViewValues> = whole.iter().map(blank).collect();
+) -> Result<Answered, DecodeError> {
+    let mut views: Vec<View> = whole.iter().map(View::blank).collect();
     let (mut regions, mut route) = (Vec::new(), ROUTES[0]);
     let mut origins: HashMap<String, OriginInfo> = HashMap::new();
     let (mut seen, mut generation): (Vec<node::Position>, u64) = (Vec::new(), u64::MAX);
     for (entities, Answered { region, route: by, response }) in parts {
         for ((view, places), values) in entities.iter().zip(response.views) {
-            put(&mut views[*view], places, values);
+            views[*view].put(places, values)?;
         }
         if !regions.contains(&region) {
             regions.push(region);
@@ -117,43 +121,62 @@ pub(crate) fn join(
         }
         response.seen.into_iter().for_each(|position| least(&mut seen, position));
     }
+    let views = views.into_iter().map(View::encoded).collect();
     let response = node::ReadResponse { views, origins, generation, seen };
-    Answered { region: regions.join(","), route, response }
+    Ok(Answered { region: regions.join(","), route, response })
 }
 
-/// With a place for every value.
-fn blank(read: &node::ViewRead) -> node::ViewValues {
-    let count = read.entities.len();
-    let column = node::Column {
-        values: vec![Value::default(); count],
-        statuses: vec![0; count],
-        invalid_reason: String::new(),
-    };
-    node::ViewValues {
-        columns: vec![column; read.features.len()],
-        event_times_ms: vec![0; count],
-        features: vec![FeatureInfo::default(); read.features.len()],
-        catching_up: false,
-    }
+/// A view that is put together.
+struct View {
+    columns: Vec<FeatureColumn>,
+    values: node::ViewValues,
 }
 
-/// Puts what was answered of these entities into its places.
-fn put(view: &mut node::ViewValues, places: &[usize], given: node::ViewValues) {
-    for (into, of) in view.columns.iter_mut().zip(given.columns) {
-        for ((place, value), status) in places.iter().zip(of.values).zip(of.statuses) {
-            (into.values[*place], into.statuses[*place]) = (value, status);
+impl View {
+    /// With a place for every value.
+    fn blank(read: &node::ViewRead) -> Self {
+        let (count, width) = (read.entities.len(), read.features.len());
+        let column = FeatureColumn {
+            values: vec![Value::default(); count],
+            statuses: vec![0; count],
+            event_timestamps_ms: vec![0; count],
+        };
+        let values = node::ViewValues {
+            invalid_reasons: vec![String::new(); width],
+            features: vec![FeatureInfo::default(); width],
+            ..node::ViewValues::default()
+        };
+        Self { columns: vec![column; width], values }
+    }
+
+    /// Puts what was answered of these entities into its places.
+    fn put(&mut self, places: &[usize], given: node::ViewValues) -> Result<(), DecodeError> {
+        for (into, column) in self.columns.iter_mut().zip(given.columns) {
+            let of = FeatureColumn::decode(column)?;
+            let cells = of.values.into_iter().zip(of.statuses).zip(of.event_timestamps_ms);
+            for (place, ((value, status), at_ms)) in places.iter().zip(cells) {
+                into.values[*place] = value;
+                into.statuses[*place] = status;
+                into.event_timestamps_ms[*place] = at_ms;
+            }
         }
-        if !of.invalid_reason.is_empty() {
-            into.invalid_reason = of.invalid_reason;
+        let values = &mut self.values;
+        for (into, of) in values.invalid_reasons.iter_mut().zip(given.invalid_reasons) {
+            if !of.is_empty() {
+                *into = of;
+            }
         }
+        for (into, of) in values.features.iter_mut().zip(given.features) {
+            *into = into.coarser(of);
+        }
+        values.catching_up |= given.catching_up;
+        Ok(())
     }
-    for (place, at_ms) in places.iter().zip(given.event_times_ms) {
-        view.event_times_ms[*place] = at_ms;
+
+    fn encoded(self) -> node::ViewValues {
+        let columns = self.columns.iter().map(FeatureColumn::encoded).collect();
+        node::ViewValues { columns, ..self.values }
     }
-    for (into, of) in view.features.iter_mut().zip(given.features) {
-        *into = into.coarser(of);
-    }
-    view.catching_up |= given.catching_up;
 }
 
 fn rank(order: &[&str], word: &str) -> usize {
@@ -210,14 +233,14 @@ mod tests {
         let values = |view: &node::ViewRead| {
             let keys = || view.entities.iter().map(|entity| i64::from(entity[0]));
             let value = |key| Value { kind: Some(Kind::IntValue(key)) };
-            let column = node::Column {
+            let column = FeatureColumn {
                 values: keys().map(value).collect(),
                 statuses: keys().map(|key| key as i32).collect(),
-                invalid_reason: String::new(),
+                event_timestamps_ms: keys().collect(),
             };
             node::ViewValues {
-                columns: vec![column],
-                event_times_ms: keys().collect(),
+                columns: vec![column.encoded()],
+                invalid_reasons: vec![String::new()],
                 features: vec![FeatureInfo::default()],
                 catching_up: false,
             }
@@ -258,7 +281,7 @@ mod tests {
                 let response = answer(&question);
                 (part.entities, Answered { region: "us".into(), route: "local", response })
             });
-            let joined = join(&whole.views, answered.collect());
+            let joined = join(&whole.views, answered.collect()).expect("columns");
             prop_assert_eq!(joined.response.views, answer(&whole).views);
         }
     }
@@ -288,7 +311,7 @@ mod tests {
         };
         let us = part("us", "local", "ok", Some(10), 5);
         let eu = part("eu", "failover", "stale", Some(30), 9);
-        let whole = join(&[], vec![us.clone(), eu.clone(), us.clone()]);
+        let whole = join(&[], vec![us.clone(), eu.clone(), us.clone()]).expect("columns");
         assert_eq!((whole.region.as_str(), whole.route), ("us,eu", "failover"));
         let ap = &whole.response.origins["ap"];
         assert_eq!((ap.state.as_str(), ap.age_ms, ap.watermark_ms), ("stale", Some(30), Some(10)));
@@ -296,7 +319,7 @@ mod tests {
         let seen: Vec<_> = whole.response.seen.iter().map(|p| (p.partition, p.offset)).collect();
         assert_eq!((seen, whole.response.generation), (vec![(0, 5), (5, 1), (9, 1)], 5));
         let nothing = part("eu", "local", "missing", None, 9);
-        let ap = join(&[], vec![us, nothing]).response.origins["ap"].clone();
+        let ap = join(&[], vec![us, nothing]).expect("columns").response.origins["ap"].clone();
         assert_eq!((ap.state.as_str(), ap.age_ms), ("missing", None));
     }
 }

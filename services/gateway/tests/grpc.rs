@@ -44,7 +44,8 @@ fn reads_are_answered_in_columns_and_refused_by_code() {
         };
         let answer = client.get_features(request.clone()).await.expect("an answer").into_inner();
         assert_eq!(answer.feature_names, ["driver_id", "km_1h"]);
-        assert_eq!(answer.results[1].values[0].kind, Some(Kind::DoubleValue(2.0)));
+        let columns = answer.columns().expect("columns");
+        assert_eq!(columns[1].values[0].kind, Some(Kind::DoubleValue(2.0)));
         assert_eq!(answer.mesh.expect("mesh").route, "local");
         request.features = vec!["x:y".into()];
         let refused = client.get_features(request).await.expect_err("no such view");

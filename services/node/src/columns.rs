@@ -1,7 +1,7 @@
 //! The features of a view's entities, as columns: panes of all origins combined, the windows cut.
 
 use api::node::v1 as proto;
-use api::v1::FieldStatus;
+use api::v1::{FeatureColumn, FieldStatus};
 use catalog::{Feature, Plan};
 use lattice::cell::Header;
 use lattice::combine::{Combiner, Want};
@@ -16,7 +16,9 @@ pub(crate) struct Columns<'a> {
     widths: Vec<Width>,
     /// The values of the entity at hand.
     row: Vec<Value>,
-    out: proto::ViewValues,
+    out: Vec<FeatureColumn>,
+    /// Why values are INVALID, if some are.
+    reasons: Vec<String>,
 }
 
 /// The features of one width.
@@ -50,17 +52,15 @@ impl<'a> Columns<'a> {
             Width { width_s: width.width_s, places, combiner }
         };
         let widths = any.plan.widths.iter().enumerate().map(width).collect();
-        let column = |_: &&Feature| proto::Column {
+        let column = |_: &&Feature| FeatureColumn {
             values: Vec::with_capacity(entities),
             statuses: Vec::with_capacity(entities),
-            invalid_reason: String::new(),
+            event_timestamps_ms: Vec::with_capacity(entities),
         };
-        let out = proto::ViewValues {
-            columns: features.iter().map(column).collect(),
-            event_times_ms: Vec::with_capacity(entities),
-            ..Default::default()
-        };
-        Self { plan: &any.plan, row: vec![Value::Null; features.len()], features, widths, out }
+        let out = features.iter().map(column).collect();
+        let reasons = vec![String::new(); features.len()];
+        let row = vec![Value::Null; features.len()];
+        Self { plan: &any.plan, row, features, widths, out, reasons }
     }
 
     /// The next entity, by the reader of its shard.
@@ -87,29 +87,36 @@ impl<'a> Columns<'a> {
             as_of_ms.unwrap_or(reader.now_ms).saturating_sub(self.plan.ttl_ms.unwrap_or(0));
         let expired = |seen: &Header| self.plan.ttl_ms.is_some() && least_ms > seen.last_event_ms;
         let is_expired = seen.as_ref().is_some_and(expired);
-        let columns = self.features.iter().zip(&mut self.out.columns);
-        for (((feature, column), value), invalid) in columns.zip(&mut self.row).zip(invalid) {
-            let (value, status) = match invalid {
+        let event_time_ms = seen.map_or(0, |seen| seen.last_event_ms);
+        for (at, (feature, column)) in self.features.iter().zip(&mut self.out).enumerate() {
+            let (value, status) = match &invalid[at] {
                 Some(reason) => {
-                    column.invalid_reason.clone_from(reason);
+                    self.reasons[at].clone_from(reason);
                     (Value::Null, FieldStatus::Invalid)
                 }
                 None if seen.is_none() => (Value::Null, FieldStatus::NotFound),
                 None if is_expired => (Value::Null, FieldStatus::OutsideMaxAge),
-                None => match reader.or_empty(feature, std::mem::replace(value, Value::Null)) {
+                None => match reader
+                    .or_empty(feature, std::mem::replace(&mut self.row[at], Value::Null))
+                {
                     Value::Null => (Value::Null, FieldStatus::NullValue),
                     value => (value, FieldStatus::Present),
                 },
             };
             column.values.push(value.into());
             column.statuses.push(status.into());
+            column.event_timestamps_ms.push(event_time_ms);
         }
-        self.out.event_times_ms.push(seen.map_or(0, |seen| seen.last_event_ms));
         Ok(())
     }
 
+    /// Encoded, as they are passed on.
     pub(crate) fn finish(self) -> proto::ViewValues {
-        self.out
+        proto::ViewValues {
+            columns: self.out.iter().map(FeatureColumn::encoded).collect(),
+            invalid_reasons: self.reasons,
+            ..Default::default()
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::task::{Context, Poll};
 
-use api::v1::{GetFeaturesRequest, GetFeaturesResponse};
+use api::v1::{FeatureColumn, GetFeaturesRequest, MeshInfo};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
@@ -29,10 +29,22 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
+/// `meridian.v1.GetFeaturesResponse` as tonic's servers have their messages: whole, and encoded anew
+/// for every answer. The gateway's own leaves columns encoded.
+#[derive(Clone, PartialEq, Message)]
+struct Typed {
+    #[prost(string, repeated, tag = "1")]
+    feature_names: Vec<String>,
+    #[prost(message, repeated, tag = "2")]
+    results: Vec<FeatureColumn>,
+    #[prost(message, optional, tag = "3")]
+    mesh: Option<MeshInfo>,
+}
+
 /// The answers that the empty servers give.
 pub(crate) struct Answers {
-    pub(crate) one: GetFeaturesResponse,
-    pub(crate) batch: GetFeaturesResponse,
+    pub(crate) one: api::GetFeaturesResponse,
+    pub(crate) batch: api::GetFeaturesResponse,
     pub(crate) json: Bytes,
 }
 
@@ -122,15 +134,15 @@ async fn serve_http(listener: TcpListener, answer: Bytes) {
 /// Answers every request with the same message.
 #[derive(Clone)]
 struct Empty {
-    one: (GetFeaturesResponse, Bytes),
-    batch: (GetFeaturesResponse, Bytes),
+    one: (Typed, Bytes),
+    batch: (Typed, Bytes),
 }
 
 impl Empty {
     fn new(dir: &Path) -> Self {
         let answer = |name: &str| {
             let bytes = Bytes::from(fs::read(dir.join(name)).expect("an answer"));
-            (GetFeaturesResponse::decode(bytes.clone()).expect("an answer"), bytes)
+            (Typed::decode(bytes.clone()).expect("an answer"), bytes)
         };
         Self { one: answer("one"), batch: answer("batch") }
     }
@@ -162,8 +174,8 @@ impl Service<http::Request<Body>> for Empty {
 
 type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
 
-fn typed(answer: GetFeaturesResponse, request: http::Request<Body>) -> Answering {
-    let codec = ProstCodec::<GetFeaturesResponse, GetFeaturesRequest>::default();
+fn typed(answer: Typed, request: http::Request<Body>) -> Answering {
+    let codec = ProstCodec::<Typed, GetFeaturesRequest>::default();
     Box::pin(async { Ok(Grpc::new(codec).unary(Same(answer), request).await) })
 }
 

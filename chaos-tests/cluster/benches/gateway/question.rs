@@ -1,8 +1,9 @@
 //! What is asked: five features of a plane, or of a hundred, over its last day.
 
+use api::GetFeaturesResponse;
 use api::v1::mesh_client::MeshClient;
 use api::v1::value::Kind;
-use api::v1::{GetFeaturesRequest, GetFeaturesResponse, ReadOptions, Value, ValueList};
+use api::v1::{GetFeaturesRequest, ReadOptions, Value, ValueList};
 use bytes::Bytes;
 use checkers::flights::REGIONS;
 use clock::Env;
@@ -111,6 +112,6 @@ fn route(answer: &GetFeaturesResponse) -> &str {
 }
 
 fn present(answer: &GetFeaturesResponse) -> usize {
-    let columns = answer.results.iter().skip(1);
-    columns.flat_map(|column| &column.values).filter(|value| value.kind.is_some()).count()
+    let columns = answer.columns().expect("columns").into_iter().skip(1);
+    columns.flat_map(|column| column.values).filter(|value| value.kind.is_some()).count()
 }

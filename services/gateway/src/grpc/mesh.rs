@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::GetFeaturesResponse;
 use api::v1;
 use api::v1::mesh_server::Mesh;
 use clock::Stopwatch;
@@ -81,13 +82,15 @@ impl Mesh for MeshService {
     async fn get_features(
         &self,
         request: Request<v1::GetFeaturesRequest>,
-    ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
+    ) -> Result<Response<GetFeaturesResponse>, Status> {
         let started = Stopwatch::start();
         let answer = match Caller::from_headers(request.metadata().as_ref()) {
             Ok(caller) => self.door.get_features(caller, request.into_inner().into()).await,
             Err(refusal) => Err(refusal),
         };
-        self.answer("GetFeatures", started, answer, |answer| route(answer.mesh.as_ref()))
+        let given =
+            count(&self.door, "GetFeatures", started, answer, |given| given.route().to_owned());
+        Ok(Response::new(given?.into_message()))
     }
 
     type PushStream = Replies<v1::PushResponse>;

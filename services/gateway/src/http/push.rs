@@ -1,10 +1,8 @@
 //! `POST /push`, and `POST /write-to-online-store`, which is what `FeatureStore.push` of Feast's
 //! client really calls. Both append events; features follow from them.
 
-use std::sync::Arc;
-
 use api::v1::{OnRegionDown, PushResponse};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -73,29 +71,26 @@ struct Write {
 
 /// Appends to a source. In the answer's headers, `x-meridian-token` names what was appended and
 /// `x-meridian-region` where; `x-meridian-possible-duplicate` is there if that is another region.
-pub(super) async fn push(State(door): State<Arc<Door>>, request: Request) -> Response {
+pub(super) async fn push(door: &Door, request: Request) -> Response {
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Push>(&parts, body).await {
         Ok(push) if push.to == Some(To::Offline) => Err(Refusal::Offline),
-        Ok(push) => append(&door, &parts, &push.push_source_name, (push.df, push.mesh)).await,
+        Ok(push) => append(door, &parts, &push.push_source_name, (push.df, push.mesh)).await,
         Err(refusal) => Err(refusal),
     };
-    respond(&door, "push", started, pushed, "")
+    respond(door, "push", started, pushed, "")
 }
 
 /// Appends to the source of that name, or to the source of the view of that name.
-pub(super) async fn write_to_online_store(
-    State(door): State<Arc<Door>>,
-    request: Request,
-) -> Response {
+pub(super) async fn write_to_online_store(door: &Door, request: Request) -> Response {
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     let pushed = match body::json::<Write>(&parts, body).await {
-        Ok(write) => append(&door, &parts, &write.feature_view_name, (write.df, write.mesh)).await,
+        Ok(write) => append(door, &parts, &write.feature_view_name, (write.df, write.mesh)).await,
         Err(refusal) => Err(refusal),
     };
-    respond(&door, "write-to-online-store", started, pushed, "null")
+    respond(door, "write-to-online-store", started, pushed, "null")
 }
 
 async fn append(

@@ -1,9 +1,7 @@
 //! `POST /get-online-features`.
 
-use std::sync::Arc;
-
 use api::v1;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clock::Stopwatch;
@@ -13,6 +11,7 @@ use serde_json::Value as Json;
 use super::{body, render};
 use crate::caller::Caller;
 use crate::door::Door;
+use crate::given::Given;
 use crate::metrics::Ending;
 use crate::refusal::Refusal;
 use crate::request::{Columns, FeatureRequest};
@@ -56,29 +55,26 @@ enum OneOrMany {
 }
 
 /// Reads features.
-pub(super) async fn get_online_features(
-    State(door): State<Arc<Door>>,
-    request: Request,
-) -> Response {
+pub(super) async fn get_online_features(door: &Door, request: Request) -> Response {
     let started = Stopwatch::start();
-    let answer = answer(&door, request).await.and_then(|answer| {
-        let body = render::features(&answer);
+    let given = answer(door, request).await.and_then(|given| {
+        let body = render::features(&given);
         let body = body.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        Ok((answer.mesh.map_or(String::new(), |mesh| mesh.route), body))
+        Ok((given, body))
     });
-    let (status, route) = match &answer {
-        Ok((route, _)) => (StatusCode::OK, route.as_str()),
+    let (status, route) = match &given {
+        Ok((given, _)) => (StatusCode::OK, given.route()),
         Err(refusal) => (refusal.status(), ""),
     };
     let ending = Ending::Http(status);
     door.instruments.request("get-online-features", ending, route, started.elapsed());
-    match answer {
+    match given {
         Ok((_, body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn answer(door: &Door, request: Request) -> Result<v1::GetFeaturesResponse, Refusal> {
+async fn answer(door: &Door, request: Request) -> Result<Given, Refusal> {
     let (parts, body) = request.into_parts();
     let caller = Caller::from_headers(&parts.headers)?;
     let body: Body = body::json(&parts, body).await?;

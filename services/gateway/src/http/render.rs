@@ -4,28 +4,73 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use api::GetFeaturesResponse;
 use api::v1::value::Kind;
-use api::v1::{FeatureColumn, FeatureInfo, FieldStatus, GetFeaturesResponse, MeshInfo, OriginInfo};
+use api::v1::{FeatureColumn, FeatureInfo, FieldStatus, MeshInfo, OriginInfo};
+use serde::ser::Error;
 use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::given::Given;
 
 /// The event time of nothing.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
+/// Beside what is fixed: names, and what there is of some regions.
+const MESH_BYTES: usize = 1 << 10;
+
+/// What is the same however often an answer is given.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    results: Box<RawValue>,
+    metadata: Box<RawValue>,
+    /// By region. Maps on the wire have no order; people like one.
+    watermarks: BTreeMap<String, Box<RawValue>>,
+    token: Box<RawValue>,
+    features: Box<RawValue>,
+    invalid: Option<Box<RawValue>>,
+}
+
+impl Fixed {
+    /// # Errors
+    /// A value that came from a node is none.
+    pub(crate) fn of(answer: &GetFeaturesResponse, mesh: &MeshInfo) -> serde_json::Result<Self> {
+        let columns = answer.columns().map_err(serde_json::Error::custom)?;
+        let results: Vec<Column<'_>> = columns.iter().map(Column::of).collect();
+        let invalid = Some(&mesh.invalid).filter(|invalid| !invalid.is_empty());
+        let watermark = |(name, origin): (&String, &OriginInfo)| {
+            Ok((name.clone(), to_raw_value(&origin.watermark_ms.map(Instant))?))
+        };
+        Ok(Self {
+            watermarks: mesh.origins.iter().map(watermark).collect::<serde_json::Result<_>>()?,
+            token: to_raw_value(&mesh.token)?,
+            results: to_raw_value(&results)?,
+            metadata: to_raw_value(&Metadata { feature_names: &answer.feature_names })?,
+            features: to_raw_value(&sorted(&mesh.features, Feature::of))?,
+            invalid: invalid.map(|all| to_raw_value(&sorted(all, String::as_str))).transpose()?,
+        })
+    }
+}
+
 /// The whole answer.
 ///
 /// # Errors
-/// None that these types can have.
-pub(crate) fn features(answer: &GetFeaturesResponse) -> serde_json::Result<Vec<u8>> {
-    let metadata = Metadata { feature_names: &answer.feature_names };
-    let results = answer.results.iter().map(Column::of).collect();
-    serde_json::to_vec(&Answer { results, metadata, mesh: answer.mesh.as_ref().map(Mesh::of) })
+/// Those of [`Fixed::of`].
+pub(crate) fn features(given: &Given) -> serde_json::Result<Vec<u8>> {
+    let fixed = given.fixed()?;
+    let Fixed { results, metadata, token, features, .. } = fixed;
+    let bytes =
+        [results, metadata, token, features].map(|part| part.get().len()).iter().sum::<usize>();
+    let mut out = Vec::with_capacity(bytes + MESH_BYTES);
+    serde_json::to_writer(&mut out, &Answer { results, metadata, mesh: Mesh::of(given, fixed) })?;
+    Ok(out)
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    results: Vec<Column<'a>>,
-    metadata: Metadata<'a>,
-    mesh: Option<Mesh<'a>>,
+    results: &'a RawValue,
+    metadata: &'a RawValue,
+    mesh: Mesh<'a>,
 }
 
 #[derive(Serialize)]
@@ -56,40 +101,46 @@ struct Mesh<'a> {
     route: &'a str,
     as_of: Option<Instant>,
     complete: bool,
-    /// Maps on the wire have no order; people like one.
-    origins: BTreeMap<&'a str, Origin<'a>>,
-    token: &'a str,
-    features: BTreeMap<&'a str, Feature>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    invalid: BTreeMap<&'a str, &'a str>,
+    origins: Origins<'a>,
+    token: &'a RawValue,
+    features: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invalid: Option<&'a RawValue>,
 }
 
 impl<'a> Mesh<'a> {
-    fn of(mesh: &'a MeshInfo) -> Self {
+    fn of(given: &'a Given, fixed: &'a Fixed) -> Self {
+        let mesh = given.mesh();
         Self {
             served_by: &mesh.served_by,
-            route: &mesh.route,
+            route: given.route(),
             as_of: mesh.as_of_ms.map(Instant),
-            complete: mesh.complete,
-            origins: sorted(&mesh.origins, Origin::of),
-            token: &mesh.token,
-            features: sorted(&mesh.features, Feature::of),
-            invalid: sorted(&mesh.invalid, String::as_str),
+            complete: given.complete(),
+            origins: Origins(given, fixed),
+            token: &fixed.token,
+            features: &fixed.features,
+            invalid: fixed.invalid.as_deref(),
         }
     }
 }
+
+/// What there is of each region by now.
+struct Origins<'a>(&'a Given, &'a Fixed);
 
 #[derive(Serialize)]
 struct Origin<'a> {
     state: &'a str,
     age_ms: Option<i64>,
-    watermark: Option<Instant>,
+    watermark: &'a RawValue,
 }
 
-impl<'a> Origin<'a> {
-    fn of(origin: &'a OriginInfo) -> Self {
-        let watermark = origin.watermark_ms.map(Instant);
-        Self { state: &origin.state, age_ms: origin.age_ms, watermark }
+impl Serialize for Origins<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(given, fixed) = self;
+        to.collect_map(fixed.watermarks.iter().filter_map(|(name, watermark)| {
+            let (state, age_ms) = given.aged(given.mesh().origins.get(name)?);
+            Some((name, Origin { state, age_ms, watermark }))
+        }))
     }
 }
 
@@ -122,7 +173,7 @@ impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             0 => to.serialize_str(EPOCH),
-            ms => to.serialize_str(&clock::format_timestamp(ms)),
+            ms => to.collect_str(&clock::Rfc3339(ms)),
         }
     }
 }

@@ -1,17 +1,15 @@
 //! Quota, limit, queue: a request is shed here, or worked on to the end.
 
-use api::v1;
 use tower::layer::layer_fn;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Ask, Below};
 use crate::door::Door;
+use crate::given::Given;
 
-pub(crate) fn admission<S>(
-    door: &Door,
-) -> impl Layer<S, Service = impl Below<Ask, v1::GetFeaturesResponse>>
+pub(crate) fn admission<S>(door: &Door) -> impl Layer<S, Service = impl Below<Ask, Given>>
 where
-    S: Below<Ask, v1::GetFeaturesResponse>,
+    S: Below<Ask, Given>,
 {
     layer_fn(move |below: S| {
         service_fn(move |ask: Ask| async move {

@@ -1,17 +1,15 @@
 //! Names to plans and keys to shards, on the way down; rows to columns, with on-demand features, on
 //! the way up.
 
-use api::v1;
 use tower::layer::layer_fn;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Below, Named, Read, Reply};
 use crate::door::Door;
+use crate::given::Given;
 use crate::question::Question;
 
-pub(crate) fn assembly<S>(
-    door: &Door,
-) -> impl Layer<S, Service = impl Below<Named, v1::GetFeaturesResponse>>
+pub(crate) fn assembly<S>(door: &Door) -> impl Layer<S, Service = impl Below<Named, Given>>
 where
     S: Below<Read, Reply>,
 {
@@ -21,7 +19,7 @@ where
             let mut asked = Question::new(door, &names, &call.request)?;
             let question = asked.read(door.env.now_ms());
             let (answered, question) = below.oneshot(Read { ask, question }).await?;
-            Ok(asked.assemble(answered, question))
+            asked.assemble(answered, question)
         })
     })
 }

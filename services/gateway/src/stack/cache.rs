@@ -1,20 +1,18 @@
 //! An answer that was given before, for who said how old it may be; names are given their meaning
 //! here, as an answer is of no use when they mean something else.
 
-use api::v1;
 use futures::FutureExt;
 use tower::layer::layer_fn;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Ask, Below, Named};
 use crate::door::Door;
+use crate::given::Given;
 use crate::rules::Rules;
 
-pub(crate) fn cache<S>(
-    door: &Door,
-) -> impl Layer<S, Service = impl Below<Ask, v1::GetFeaturesResponse>>
+pub(crate) fn cache<S>(door: &Door) -> impl Layer<S, Service = impl Below<Ask, Given>>
 where
-    S: Below<Named, v1::GetFeaturesResponse>,
+    S: Below<Named, Given>,
 {
     layer_fn(move |below: S| {
         service_fn(move |ask: Ask| async move {

@@ -19,7 +19,6 @@ mod split;
 use std::sync::Arc;
 
 use api::node::v1 as node;
-use api::v1;
 use routing::Pick;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -36,6 +35,7 @@ use crate::answer::Answered;
 use crate::caller::Caller;
 use crate::deadline::Deadline;
 use crate::door::Door;
+use crate::given::Given;
 use crate::refusal::Refusal;
 use crate::request::FeatureRequest;
 use crate::resolutions::Names;
@@ -101,11 +101,9 @@ pub(crate) struct Try<Q> {
 }
 
 /// How long the answer is of use.
-pub(crate) fn deadline<S>(
-    door: &Door,
-) -> impl Layer<S, Service = impl Below<Call, v1::GetFeaturesResponse>>
+pub(crate) fn deadline<S>(door: &Door) -> impl Layer<S, Service = impl Below<Call, Given>>
 where
-    S: Below<Ask, v1::GetFeaturesResponse>,
+    S: Below<Ask, Given>,
 {
     layer_fn(move |below: S| {
         service_fn(move |call: Call| {

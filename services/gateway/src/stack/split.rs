@@ -7,6 +7,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Below, Read, Reading, Reply};
 use crate::door::Door;
+use crate::question::unreadable;
 use crate::refusal::Refusal;
 use crate::rules::{self, Rules};
 use crate::split::{self, Part, Split};
@@ -47,6 +48,7 @@ async fn in_parts(
         async move { Ok::<_, Refusal>((entities, part.await?.0)) }
     });
     let answered = split::join(&read.question.views, try_join_all(parts).await?);
+    let answered = answered.map_err(unreadable)?;
     Ok((answered, read.question))
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use api::node::v1 as node;
 use api::node::v1::node_server::{Node, NodeServer};
 use api::v1::{
-    ExplainResponse, FeatureInfo, FieldStatus, OriginInfo, StatusRequest, StatusResponse,
+    ExplainResponse, FeatureColumn, FeatureInfo, FieldStatus, OriginInfo, StatusRequest,
+    StatusResponse,
 };
 use catalog::Catalog;
 use lattice::{Type, Value, shard};
@@ -310,15 +311,20 @@ impl Service {
         let kinds: Option<Vec<Type>> = read.features.iter().map(kind).collect();
         let keys = read.entities.iter().map(|entity| shard::decode_entity_key(entity));
         let keys: Vec<Vec<Value>> = keys.collect::<Result<_, _>>().map_err(|_| bad())?;
+        let seen = |key: &Vec<Value>| if *key == [Value::Int(404)] { 0 } else { 1_795_415_250_000 };
         let column = |kind: Type| {
             let (values, statuses) = keys.iter().map(|key| made_up(key, kind)).unzip();
-            node::Column { values, statuses, invalid_reason: "too long ago".into() }
+            FeatureColumn { values, statuses, event_timestamps_ms: keys.iter().map(seen).collect() }
         };
-        let seen = |key: &Vec<Value>| if *key == [Value::Int(404)] { 0 } else { 1_795_415_250_000 };
+        let reason = |column: &FeatureColumn| {
+            let is_invalid = column.statuses.contains(&FieldStatus::Invalid.into());
+            if is_invalid { "too long ago".to_owned() } else { String::new() }
+        };
         let info = FeatureInfo { resolution_ms: 60_000, as_of_ms: None, covered_from_ms: None };
+        let columns: Vec<FeatureColumn> = kinds.ok_or_else(bad)?.into_iter().map(column).collect();
         Ok(node::ViewValues {
-            columns: kinds.ok_or_else(bad)?.into_iter().map(column).collect(),
-            event_times_ms: keys.iter().map(seen).collect(),
+            columns: columns.iter().map(FeatureColumn::encoded).collect(),
+            invalid_reasons: columns.iter().map(reason).collect(),
             features: vec![info; read.features.len()],
             catching_up: false,
         })

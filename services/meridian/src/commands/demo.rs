@@ -7,9 +7,8 @@ mod stage;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use api::v1::{
-    GetFeaturesRequest, GetFeaturesResponse, ReadOptions, Value, ValueList, value::Kind,
-};
+use api::GetFeaturesResponse;
+use api::v1::{GetFeaturesRequest, ReadOptions, Value, ValueList, value::Kind};
 use clock::Env;
 use futures::future::try_join_all;
 
@@ -212,13 +211,13 @@ pub(super) async fn read(
     Ok(gateway.client.get_features(request(asked)).await.map_err(failed)?.into_inner())
 }
 
-fn cell<'a>(answer: &'a GetFeaturesResponse, feature: &str) -> Option<&'a Value> {
-    let column = answer.feature_names.iter().position(|name| name == feature);
-    column.and_then(|at| answer.results.get(at)?.values.first())
+fn cell(answer: &GetFeaturesResponse, feature: &str) -> Option<Value> {
+    let at = answer.feature_names.iter().position(|name| name == feature)?;
+    answer.columns().ok()?.into_iter().nth(at)?.values.into_iter().next()
 }
 
 fn shown(answer: &GetFeaturesResponse, feature: &str) -> String {
-    value::shown(cell(answer, feature))
+    value::shown(cell(answer, feature).as_ref())
 }
 
 fn whole(answer: &GetFeaturesResponse, feature: &str) -> Option<i64> {

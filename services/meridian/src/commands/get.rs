@@ -1,7 +1,8 @@
 //! `get`: features of one entity, and how far the answer can be trusted.
 
-use api::v1::{GetFeaturesRequest, GetFeaturesResponse, MeshInfo, ValueList};
+use api::v1::{FeatureColumn, GetFeaturesRequest, MeshInfo, ValueList};
 use serde_json::{Map, Value as Json, json};
+use tonic::Status;
 
 use crate::adapt::catalog::Known;
 use crate::cli::{GetArgs, ReadArgs};
@@ -37,17 +38,22 @@ pub(super) fn known_regions(mesh: &Mesh, read: &ReadArgs) -> Result<()> {
     read.exclude_region.iter().try_for_each(|region| mesh.region(region).map(|_| ()))
 }
 
+/// What a gateway says.
+pub(super) struct Answer {
+    columns: Vec<(String, FeatureColumn)>,
+    mesh: MeshInfo,
+}
+
 /// Asks a gateway.
 ///
 /// # Errors
 /// Whatever it says.
-pub(super) async fn read(
-    gateway: &mut Gateway,
-    asked: GetFeaturesRequest,
-) -> Result<GetFeaturesResponse> {
+pub(super) async fn read(gateway: &mut Gateway, asked: GetFeaturesRequest) -> Result<Answer> {
     let failed = gateway.failed();
-    let answer = gateway.client.get_features(request(asked)).await;
-    Ok(answer.map_err(failed)?.into_inner())
+    let answer = gateway.client.get_features(request(asked)).await.map_err(&failed)?.into_inner();
+    let columns = answer.columns().map_err(|error| failed(Status::internal(error.to_string())))?;
+    let columns = answer.feature_names.into_iter().zip(columns).collect();
+    Ok(Answer { columns, mesh: answer.mesh.unwrap_or_default() })
 }
 
 fn ask(args: &GetArgs) -> Result<GetFeaturesRequest> {
@@ -84,11 +90,10 @@ pub(super) async fn name(
     Ok(asked)
 }
 
-fn print(answer: &GetFeaturesResponse) {
-    let info = answer.mesh.clone().unwrap_or_default();
+fn print(Answer { columns, mesh: info }: &Answer) {
     let mut table = out::table(["feature", "value", "status", "event time", "resolution"]);
     out::right(&mut table, &[1]);
-    for (name, column) in answer.feature_names.iter().zip(&answer.results) {
+    for (name, column) in columns {
         let Some(feature) = info.features.get(name) else { continue };
         let at = column.event_timestamps_ms.first().copied().filter(|ms| *ms != 0);
         table.add_row([
@@ -104,7 +109,7 @@ fn print(answer: &GetFeaturesResponse) {
         out::line(format!("{name}: {reason}"));
     }
     out::line("");
-    print_mesh(&info);
+    print_mesh(info);
 }
 
 /// The origins behind an answer, and who gave it.
@@ -125,11 +130,9 @@ pub(super) fn print_mesh(info: &MeshInfo) {
     out::line(format!("served by {} ({}), {complete}", info.served_by, info.route));
 }
 
-fn as_json(answer: &GetFeaturesResponse) -> Json {
-    let features: Map<String, Json> = answer
-        .feature_names
+fn as_json(Answer { columns, mesh }: &Answer) -> Json {
+    let features: Map<String, Json> = columns
         .iter()
-        .zip(&answer.results)
         .map(|(name, column)| {
             let at = column.event_timestamps_ms.first().copied().filter(|ms| *ms != 0);
             let of = json!({
@@ -140,8 +143,7 @@ fn as_json(answer: &GetFeaturesResponse) -> Json {
             (name.clone(), of)
         })
         .collect();
-    let info = answer.mesh.clone().unwrap_or_default();
-    json!({ "features": features, "mesh": mesh_json(&info) })
+    json!({ "features": features, "mesh": mesh_json(mesh) })
 }
 
 /// As the HTTP API has it.
