@@ -1,18 +1,16 @@
 //! What operators are told of a gateway's file and of its metrics is what the code has.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::Config;
 use routing::Standing;
 use serde_json::Value as Json;
 
-use support::{FakeNode, open};
+use crate::support::{FakeNode, open};
 
-const GUIDE: &str = include_str!("../../../docs/gateway.md");
-const TELEMETRY: &str = include_str!("../../../docs/telemetry.md");
-const METRICS: &str = include_str!("../src/metrics.rs");
+const GUIDE: &str = include_str!("../../../../docs/gateway.md");
+const TELEMETRY: &str = include_str!("../../../../docs/telemetry.md");
+const METRICS: &str = include_str!("../../src/metrics.rs");
 const LEAST: &str = "{region: us, http: '127.0.0.1:0', grpc: '127.0.0.1:0', \
                      metrics: '127.0.0.1:0', node: 'http://127.0.0.1:1'}";
 

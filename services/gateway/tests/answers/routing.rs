@@ -1,12 +1,10 @@
 //! Which region answers, when regions fail in all the ways they do.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use support::{Answer, Door, FakeNode, Mood, open, open_unheard, wait_until};
+use crate::support::{Answer, Door, FakeNode, Mood, open, open_unheard, wait_until};
 
 fn read(door: &Door, mesh: Json) -> Answer {
     let features = ["driver_stats:km_1h"];

@@ -1,8 +1,6 @@
 //! What keeps a gateway and its regions from harm, and that it is said: breakers, hedges, sheds,
 //! quotas, deadlines, hops.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use api::node::v1 as node;
@@ -13,7 +11,7 @@ use gateway::Quota;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
-use support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
+use crate::support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
 
 fn by(region: &str, route: &str) -> (String, String) {
     (region.to_owned(), route.to_owned())

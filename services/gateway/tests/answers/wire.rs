@@ -1,10 +1,8 @@
 //! What Feast's clients get, byte for byte where it matters.
 
-mod support;
-
 use serde_json::{Value as Json, json};
 
-use support::{Door, FakeNode, open};
+use crate::support::{Door, FakeNode, open};
 
 fn door() -> (FakeNode, Door) {
     let node = FakeNode::start("us");

@@ -1,8 +1,6 @@
 //! Requests that are nearly right, by hazard: what is wrong with them is their sender's fault, and
 //! the gateway says so. Never a failure of its own, in neither protocol.
 
-mod support;
-
 use api::node::v1 as node;
 use api::v1;
 use api::v1::value::Kind;
@@ -16,7 +14,7 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use support::{FakeNode, open};
+use crate::support::{FakeNode, open};
 
 /// A change of some bytes.
 #[derive(Clone, Debug)]

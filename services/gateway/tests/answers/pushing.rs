@@ -1,8 +1,6 @@
 //! Where a push goes while its region is down: nowhere else, unless it asks for that; and that it
 //! passes the gate.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use api::node::v1 as node;
@@ -17,7 +15,7 @@ use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use support::{
+use crate::support::{
     Answer, Door, FakeNode, Mood, number, open, open_in, open_unheard, open_with, wait_until,
 };
 

@@ -1,10 +1,8 @@
 //! An answer is given twice only to who said how old it may be.
 
-mod support;
-
 use serde_json::{Value as Json, json};
 
-use support::{Answer, Door, FakeNode, Mood, open, open_with, wait_until};
+use crate::support::{Answer, Door, FakeNode, Mood, open, open_with, wait_until};
 
 fn read(door: &Door, mesh: Json) -> Answer {
     let features = ["driver_stats:km_1h"];

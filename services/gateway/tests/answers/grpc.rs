@@ -1,7 +1,5 @@
 //! The public gRPC contract, answered by the same code as HTTP.
 
-mod support;
-
 use std::collections::HashMap;
 
 use api::v1;
@@ -11,7 +9,7 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use support::{Door, FakeNode, open};
+use crate::support::{Door, FakeNode, open};
 
 fn value(n: i64) -> v1::Value {
     v1::Value { kind: Some(Kind::IntValue(n)) }

@@ -1,12 +1,10 @@
 //! What cannot be answered is refused in a way that Feast's client raises: by class, and never
 //! with a status that it would retry.
 
-mod support;
-
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use support::{Door, FakeNode, open};
+use crate::support::{Door, FakeNode, open};
 
 fn door() -> (FakeNode, Door) {
     let node = FakeNode::start("us");

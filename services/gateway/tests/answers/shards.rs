@@ -1,12 +1,10 @@
 //! Nodes that do not serve all shards: a batch is split over those that do.
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use support::{Answer, Door, FakeNode, Mood, open, wait_until};
+use crate::support::{Answer, Door, FakeNode, Mood, open, wait_until};
 
 const SHARDS: u32 = 64;
 
