@@ -25,8 +25,9 @@ const PAUSE_MS: u64 = 100;
 /// How long a burst may wait, and how long anybody under overload, ms.
 const PATIENCE_MS: u64 = 50;
 const OVERLOAD_MS: u64 = 2;
-/// Overload is over when nobody has had to wait for so long, ms.
-const CALM_MS: u64 = 20;
+/// Overload is over when nobody has had to wait for so long, ms: for longer than a machine stands still,
+/// after which all come at once.
+const CALM_MS: u64 = 200;
 /// Clients whose quotas are kept apart.
 const CLIENTS: usize = 1_024;
 
