@@ -55,6 +55,23 @@ pub fn killed(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng, victims: &
     sending.finish();
 }
 
+/// Each node of a region ends in order and comes back, as in an upgrade, while events come in.
+pub fn rolling_restart(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
+    let region = region(rng);
+    for (node, seat) in ["1", "2"].map(|number| format!("{region}/{number}")).iter().enumerate() {
+        let sending = feed.send(mesh);
+        mesh.run(&["node", "drain", seat]);
+        mesh.wait_until("the other node folds all", |mesh| held(mesh, region, 1 - node) == 4);
+        mesh.run(&["node", "start", seat]);
+        mesh.wait_until("both fold", |mesh| {
+            let of = [held(mesh, region, 0), held(mesh, region, 1)];
+            of.iter().sum::<usize>() == 4 && of.iter().all(|held| *held > 0)
+        });
+        sending.finish();
+    }
+    println!("rolling restart: {region}");
+}
+
 /// A node sleeps through its session in the middle of its commits, and wakes as a zombie whose
 /// partitions are another's.
 pub fn zombie(mesh: &mut Mesh, feed: &mut Feed, rng: &mut ChaCha8Rng) {
