@@ -78,3 +78,41 @@ fn catalog_entries(shared: &Shared) -> Vec<(Bytes, Option<Bytes>)> {
         |(key, value): (&[u8], &Bytes)| ([CATALOG, key].concat().into(), Some(value.clone()));
     catalog.entries().map(entry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use backbone_local::{LocalLog, LogOptions};
+    use clock::SystemEnv;
+    use store::MemoryCheckpoints;
+
+    use super::*;
+    use crate::shared::Identity;
+    use crate::topics::Names;
+
+    /// A test, or an operator, who waits for what is saved must not be told of what is not.
+    #[tokio::test]
+    async fn the_last_checkpoint_is_one_that_was_saved() {
+        let (env, data) = (SystemEnv::shared(), tempfile::tempdir().unwrap());
+        let log = LocalLog::open(data.path(), env.clone(), LogOptions::new("nyc", "ewr")).unwrap();
+        let identity = Identity {
+            mesh: "nyc".into(),
+            region: "ewr".into(),
+            regions: vec!["ewr".into()],
+            topics: Names::default(),
+        };
+        let checkpoints = MemoryCheckpoints::default();
+        let shared = Shared::new(identity, env.clone(), log, Arc::new(checkpoints.clone()));
+        let store = shared.store_of(16);
+        checkpoints.fail_saves(true);
+        save(&shared, store, true).await.unwrap_err();
+        assert_eq!(*shared.saved_ms.lock(), None, "nothing was saved");
+        checkpoints.fail_saves(false);
+        let before_ms = env.monotonic_ms();
+        save(&shared, store, true).await.unwrap();
+        let saved_ms = shared.saved_ms.lock().expect("it was saved");
+        assert!((before_ms..=env.monotonic_ms()).contains(&saved_ms), "{saved_ms}");
+        checkpoints.fail_saves(true);
+        save(&shared, store, true).await.unwrap_err();
+        assert_eq!(*shared.saved_ms.lock(), Some(saved_ms), "the last one that was");
+    }
+}
