@@ -1,5 +1,6 @@
 //! Small reads of a region on a long-lived stream: whatever is asked while a message is being
-//! written goes into the next one. A message costs both sides far more than what is in it.
+//! written, or by whoever is ready to ask just now, goes into the next one. A message costs both
+//! sides far more than what is in it.
 //!
 //! A stream that breaks fails what was under way on it with a status, as a broken connection would
 //! have failed a call; the next read opens another one. Of reads that nobody waits for any more the
@@ -126,7 +127,7 @@ impl Shared {
 
     /// One stream, from its first question until it ends; says why it did.
     async fn stream(self: &Arc<Self>, mut client: NodeClient<Channel>, hops: u32) -> Status {
-        let questions = Questions { stream: self.state.lock().stream, shared: self.clone() };
+        let questions = Questions::new(self.clone());
         let mut answers = match client.reads(hop::marked(questions, hops)).await {
             Ok(answers) => answers.into_inner(),
             Err(status) => return status,
@@ -169,23 +170,42 @@ impl Shared {
 struct Questions {
     shared: Arc<Shared>,
     stream: u64,
+    /// Whether everybody who is ready has had a turn to ask since the last message.
+    gave_way: bool,
+}
+
+impl Questions {
+    fn new(shared: Arc<Shared>) -> Self {
+        let stream = shared.state.lock().stream;
+        Self { shared, stream, gave_way: false }
+    }
 }
 
 impl Stream for Questions {
     type Item = node::ReadsRequest;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let state = &mut *self.shared.state.lock();
-        if state.stream != self.stream {
+        let Self { shared, stream, gave_way } = self.get_mut();
+        let state = &mut *shared.state.lock();
+        if state.stream != *stream {
             return Poll::Ready(None);
         }
-        let first = state.queue.len().min(MOST_READS);
-        let reads: Vec<_> = state.queue.drain(..first).collect();
-        let given_up = std::mem::take(&mut state.given_up);
-        if reads.is_empty() && given_up.is_empty() {
+        if state.queue.is_empty() && state.given_up.is_empty() {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        // The executor runs a task that was woken before those that wait for their turn: of many
+        // requests that arrive at once, each would get a message of its own. One that is alone does
+        // not wait.
+        if state.waiting.len() > 1 && state.queue.len() < MOST_READS && !*gave_way {
+            *gave_way = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        *gave_way = false;
+        let first = state.queue.len().min(MOST_READS);
+        let reads = state.queue.drain(..first).collect();
+        let given_up = std::mem::take(&mut state.given_up);
         Poll::Ready(Some(node::ReadsRequest { reads, given_up }))
     }
 }
@@ -229,12 +249,14 @@ mod tests {
     }
 
     fn open(shared: &Arc<Shared>) -> Questions {
-        Questions { stream: shared.state.lock().stream, shared: shared.clone() }
+        Questions::new(shared.clone())
     }
 
     /// Numbers of reads, and of those that were given up; `None`: nothing to say.
     fn message(questions: &mut Questions) -> Option<(Vec<u64>, Vec<u64>)> {
-        let message = questions.next().now_or_never()?.expect("the stream is open");
+        // The first may only give way to others.
+        let next = questions.next().now_or_never().or_else(|| questions.next().now_or_never());
+        let message = next?.expect("the stream is open");
         Some((message.reads.iter().map(|read| read.number).collect(), message.given_up))
     }
 
@@ -247,6 +269,21 @@ mod tests {
         assert_eq!(message(&mut questions).unwrap().0.len(), MOST_READS);
         assert_eq!(message(&mut questions).unwrap().0.len(), 2);
         assert_eq!(message(&mut questions), None);
+    }
+
+    /// Else the first of many that arrive at once would be sent by itself.
+    #[test]
+    fn who_is_ready_asks_before_the_message_goes_unless_one_is_alone() {
+        let shared = Arc::new(Shared::default());
+        let mut questions = open(&shared);
+        let (alone, _waits) = ask(&shared);
+        let next = questions.next().now_or_never().expect("it does not wait").unwrap();
+        assert_eq!(next.reads[0].number, alone);
+        let (second, _waits) = ask(&shared);
+        assert!(questions.next().now_or_never().is_none(), "another one is under way");
+        let (third, _waits) = ask(&shared);
+        let next = questions.next().now_or_never().expect("it waits once").unwrap();
+        assert_eq!(next.reads.iter().map(|read| read.number).collect::<Vec<_>>(), [second, third]);
     }
 
     #[test]

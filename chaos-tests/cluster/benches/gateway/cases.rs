@@ -53,7 +53,7 @@ pub(crate) struct Taken {
 const READ: &str = "/meridian.v1.Mesh/GetFeatures";
 
 /// The empty servers first, as others name their place.
-pub(crate) fn all(region: &Region, echo: &Echo) -> Vec<Case> {
+pub(crate) fn all(region: &Region, echo: &Echo, front: &Echo) -> Vec<Case> {
     let (one, hundred) = (question::grpc(1, false), question::grpc(question::BATCH, false));
     let case = |name, echo, floor, path, bodies| {
         let (address, pids) = (region.grpc.clone(), region.pids.to_vec());
@@ -71,10 +71,16 @@ pub(crate) fn all(region: &Region, echo: &Echo) -> Vec<Case> {
         path: None,
         ..empty("JSON: hyper, empty", 2, READ, json.clone())
     };
+    let behind = Case {
+        address: front.grpc.clone(),
+        pids: vec![front.pid(), echo.pid()],
+        ..empty("gRPC: tonic, empty, behind another", 0, "/echo/behind", one.clone())
+    };
     vec![
         empty("gRPC: tonic, empty", 0, "/echo/one", one.clone()),
         empty("gRPC, 100 rows: tonic, empty", 1, "/echo/batch", hundred.clone()),
         hyper,
+        behind,
         empty("gRPC: tonic, empty, of bytes", 0, "/echo/one-raw", one.clone()),
         empty("gRPC, 100 rows: tonic, of bytes", 1, "/echo/batch-raw", hundred.clone()),
         case("gRPC: from cache", 0, Some(0.8), Some(READ), cached),

@@ -1,7 +1,8 @@
 //! The empty servers: tonic and hyper, with an answer that was made before.
 //!
 //! tonic answers twice: with messages of the gateway's own contract, decoded and encoded as every
-//! tonic server does, and with bytes, which it only copies.
+//! tonic server does, and with bytes, which it only copies. Behind another one it shows what a second
+//! process on the way costs, whatever the two do.
 
 use std::convert::Infallible;
 use std::fs;
@@ -23,9 +24,11 @@ use prost::Message;
 use testkit::AsIs;
 use tokio::net::TcpListener;
 use tonic::body::Body;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
@@ -57,7 +60,16 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
+    /// In front of another one, whom it passes on what is asked of it as `/echo/behind`.
+    pub(crate) fn in_front_of(behind: &Self, answers: &Answers) -> Self {
+        Self::spawn(answers, &[&behind.grpc])
+    }
+
     pub(crate) fn start(answers: &Answers) -> Self {
+        Self::spawn(answers, &[])
+    }
+
+    fn spawn(answers: &Answers, behind: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes);
         write("one", &answers.one.encode_to_vec()).expect("a file");
@@ -66,6 +78,7 @@ impl Echo {
         let mut process = Command::new(std::env::current_exe().expect("a path"))
             .arg("echo")
             .arg(dir.path())
+            .args(behind)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -92,7 +105,7 @@ impl Drop for Echo {
 }
 
 /// Serves until standard input ends.
-pub(crate) fn serve(dir: &str) {
+pub(crate) fn serve(dir: &str, behind: Option<String>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let (grpc, http) = runtime.block_on(async {
@@ -103,7 +116,10 @@ pub(crate) fn serve(dir: &str) {
     println!("{} {}", address(&grpc), address(&http));
     std::io::stdout().flush().expect("a reader");
     let dir = PathBuf::from(dir);
-    runtime.spawn(serve_grpc(grpc, Empty::new(&dir)));
+    let behind = behind.map(|address| Endpoint::from_shared(address).expect("an address"));
+    let connected = behind.map(|to| runtime.block_on(to.tcp_nodelay(true).connect()));
+    let behind = connected.map(|channel| channel.expect("another one"));
+    runtime.spawn(serve_grpc(grpc, Empty { behind, ..Empty::new(&dir) }));
     runtime.spawn(serve_http(http, fs::read(dir.join("json")).expect("an answer").into()));
     _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }
@@ -136,6 +152,7 @@ async fn serve_http(listener: TcpListener, answer: Bytes) {
 struct Empty {
     one: (Typed, Bytes),
     batch: (Typed, Bytes),
+    behind: Option<Channel>,
 }
 
 impl Empty {
@@ -144,7 +161,7 @@ impl Empty {
             let bytes = Bytes::from(fs::read(dir.join(name)).expect("an answer"));
             (Typed::decode(bytes.clone()).expect("an answer"), bytes)
         };
-        Self { one: answer("one"), batch: answer("batch") }
+        Self { one: answer("one"), batch: answer("batch"), behind: None }
     }
 }
 
@@ -167,6 +184,10 @@ impl Service<http::Request<Body>> for Empty {
             "/echo/batch" => typed(self.batch.0.clone(), request),
             "/echo/one-raw" => raw(self.one.1.clone(), request),
             "/echo/batch-raw" => raw(self.batch.1.clone(), request),
+            "/echo/behind" => {
+                let Some(behind) = self.behind.clone() else { panic!("nothing is behind it") };
+                Box::pin(async { Ok(Grpc::new(AsIs).unary(Passes(behind), request).await) })
+            }
             path => panic!("no such echo: {path}"),
         }
     }
@@ -191,5 +212,22 @@ impl<Q, A: Default> UnaryService<Q> for Same<A> {
 
     fn call(&mut self, _: Request<Q>) -> Self::Future {
         ready(Ok(Response::new(std::mem::take(&mut self.0))))
+    }
+}
+
+/// Has another one answer.
+struct Passes(Channel);
+
+impl UnaryService<Bytes> for Passes {
+    type Response = Bytes;
+    type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let mut client = tonic::client::Grpc::new(self.0.clone());
+        Box::pin(async move {
+            client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            let path = PathAndQuery::from_static("/echo/one");
+            client.unary(Request::new(request.into_inner()), path, AsIs).await
+        })
     }
 }

@@ -37,7 +37,8 @@ const ALONE: Load = Load { connections: 1, lanes: 1, time: Duration::from_millis
 fn main() {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some("echo") {
-        return echo::serve(&args.next().expect("the directory of the answers"));
+        let dir = args.next().expect("the directory of the answers");
+        return echo::serve(&dir, args.next());
     }
     let mut mesh = Mesh::start();
     question::fill(&mut mesh);
@@ -48,8 +49,10 @@ fn main() {
 
 async fn measure(mesh: &Mesh) {
     let region = cases::region(mesh);
-    let echo = Echo::start(&question::answers(&region).await);
-    let mut cases = cases::all(&region, &echo);
+    let answers = question::answers(&region).await;
+    let echo = Echo::start(&answers);
+    let front = Echo::in_front_of(&echo, &answers);
+    let mut cases = cases::all(&region, &echo, &front);
     if let Some(part) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
         cases.retain(|case| case.floor.is_none() || case.name.contains(&part));
     }
