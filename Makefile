@@ -28,7 +28,7 @@ test: test-rust test-clients ## All tests
 
 test-rust: setup kafka
 	@scripts/setup $(TEST_PACKAGES)
-	$(CARGO) test --locked --workspace --no-fail-fast
+	$(CARGO) test --locked --workspace --tests --no-fail-fast
 
 # After `test-rust`, which builds the binary (it has tests of its own, so cargo builds it for them).
 test-clients: setup test-rust
@@ -40,7 +40,7 @@ bench: setup ## Benchmarks (criterion), January twenty times through three regio
 	scripts/bench-mesh
 	$(CARGO) bench --locked -p cluster --bench gateway
 
-bench-kafka: setup kafka ## Numbers on real Kafka, beside Kafka Streams; a quarter of an hour, alone on the machine
+bench-kafka: setup kafka ## Numbers on real Kafka, beside Kafka Streams; five minutes and more, alone on the machine
 	$(CARGO) build --locked --release -p meridian
 	scripts/bench-kafka
 
