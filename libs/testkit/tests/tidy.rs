@@ -26,7 +26,7 @@ enum Rule {
     Length,
     /// Time and randomness come from `clock`.
     Clock,
-    /// Every test runs.
+    /// Every test runs. Those in comments would not: `make test` spares rustdoc a look at each crate.
     Ignored,
     /// Nothing panics outside tests.
     Panic,
@@ -128,6 +128,10 @@ fn broken(path: &str, text: &str) -> Vec<(Rule, usize)> {
         if has(line, &PATHS) {
             found.push((Rule::Path, at + 1));
         }
+        let comment = ["///", "//!"].iter().find_map(|mark| line.trim_start().strip_prefix(mark));
+        if comment.is_some_and(|comment| comment.trim_start().starts_with("```")) {
+            found.push((Rule::Ignored, at + 1));
+        }
     }
     let exempt = |rule: Rule| EXEMPT.iter().any(|(at, of, _)| *of == rule && path.starts_with(at));
     found.retain(|(rule, _)| !exempt(*rule));
@@ -175,6 +179,7 @@ fn each_rule_is_noticed() {
         assert_eq!(rules(path, &format!("{in_test}{needle}")), [Rule::Panic]);
     }
     assert_eq!(rules(path, concat!("//! W.\n#[ig", "nore]")), [Rule::Ignored]);
+    assert_eq!(rules(path, "//! W.\n    /// ```\n"), [Rule::Ignored]);
     assert_eq!(rules(path, "//! W.\ntokio::select! {\n    x"), [Rule::Select]);
     assert_eq!(rules(path, "//! W.\ntokio::select! {\n    biased;\n"), []);
     for needle in PATHS {
