@@ -44,7 +44,9 @@ const RESERVED: [(&str, &[&str]); 3] = [
 ];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().other_options(["--offline".to_owned()]).exec().unwrap()
+    // Crates of other platforms were never downloaded where this runs.
+    let options = ["--offline", "--filter-platform", "host-tuple"].map(str::to_owned);
+    MetadataCommand::new().other_options(options).exec().unwrap()
 }
 
 fn floor(room: &str) -> Option<usize> {
