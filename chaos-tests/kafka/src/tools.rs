@@ -100,6 +100,9 @@ impl Tools {
     pub fn kcat(&self, topic: &str) -> Vec<Seen> {
         let mut kcat = Command::new("kcat");
         kcat.args(["-b", &self.bootstrap, "-X", "isolation.level=read_committed"]);
+        // It sees an end when a fetch brings nothing. Heartbeats come more often than the half second
+        // that a fetch waits for them.
+        kcat.args(["-X", "fetch.wait.max.ms=1"]);
         kcat.args(["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", FORMAT]);
         let said = bytes(&mut kcat);
         let mut rest = &said[..];
