@@ -135,14 +135,19 @@ impl Gateway {
         self.addresses
     }
 
-    /// Serves until `shutdown` completes, and then for as long as others need to go elsewhere.
+    /// Serves until `shutdown` completes, and then for as long as others need to go elsewhere. Boxed,
+    /// or whoever calls it would compile all of it once more.
     ///
     /// # Errors
     /// The reflection service could not be built.
-    pub async fn serve(
+    pub fn serve(
         self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), GatewayError> {
+        shutdown: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, Result<(), GatewayError>> {
+        self.serve_ports(shutdown).boxed()
+    }
+
+    async fn serve_ports(self, shutdown: BoxFuture<'static, ()>) -> Result<(), GatewayError> {
         let door = self.door.clone();
         let drained = async move {
             shutdown.await;
@@ -183,7 +188,7 @@ impl Gateway {
 pub async fn run(
     config: Config,
     env: Arc<dyn Env>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<(), GatewayError> {
     let gateway = Gateway::bind(config, env)?;
     let Addresses { http, grpc, metrics } = gateway.addresses();

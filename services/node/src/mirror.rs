@@ -15,6 +15,7 @@ use backbone_kafka::KafkaLog;
 use clock::Env;
 use edge::{Limits, Port, Speaks};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -90,11 +91,22 @@ impl MirrorConfig {
     }
 }
 
-/// Mirrors until `shutdown` completes.
-pub async fn run(
+/// Mirrors until `shutdown` completes. Boxed, or whoever calls it would compile all of it once more.
+///
+/// # Errors
+/// The configuration, the ports, or Kafka's properties.
+pub fn run(
     config: MirrorConfig,
     env: Arc<dyn Env>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<(), NodeError>> {
+    run_all(config, env, shutdown).boxed()
+}
+
+async fn run_all(
+    config: MirrorConfig,
+    env: Arc<dyn Env>,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<(), NodeError> {
     config.check()?;
     let port =
@@ -127,9 +139,9 @@ pub async fn run(
 async fn serve(
     [grpc, metrics]: [Port; 2],
     [calls, scrapes]: [Router; 2],
-    (env, shutdown): (Arc<dyn Env>, impl Future<Output = ()> + Send + 'static),
+    (env, shutdown): (Arc<dyn Env>, BoxFuture<'static, ()>),
 ) {
-    let stop = shutdown.boxed().shared();
+    let stop = shutdown.shared();
     let serving = async {
         tokio::join!(grpc.serve(calls, stop.clone()), metrics.serve(scrapes, stop.clone()))
     };

@@ -14,6 +14,7 @@ use backbone_local::{LocalLog, LogOptions, LogService, OpenError, RemoteLog};
 use clock::Env;
 use edge::{BindError, Port, Speaks};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use routing::DrainSettings;
 use store::{CheckpointError, Checkpoints, DiskCheckpoints};
 use telemetry::Begins;
@@ -66,11 +67,23 @@ pub enum NodeError {
 }
 
 /// Runs a node until `shutdown` completes; then says that it ends, waits until nobody asks it any
-/// more, hands its partitions over, and saves a last checkpoint.
-pub async fn run(
+/// more, hands its partitions over, and saves a last checkpoint. Boxed, or whoever calls it would
+/// compile all of it once more.
+///
+/// # Errors
+/// The configuration, the port, or what is on disk.
+pub fn run(
     config: Config,
     env: Arc<dyn Env>,
-    shutdown: impl Future<Output = ()>,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<(), NodeError>> {
+    run_all(config, env, shutdown).boxed()
+}
+
+async fn run_all(
+    config: Config,
+    env: Arc<dyn Env>,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<(), NodeError> {
     config.check()?;
     let directory = |cause| NodeError::Directory { path: config.data.clone(), cause };
@@ -121,7 +134,7 @@ async fn serve(
     core: Arc<Core>,
     tails: Option<Tails>,
     port: Port,
-    (drain, shutdown): (DrainSettings, impl Future<Output = ()>),
+    (drain, shutdown): (DrainSettings, BoxFuture<'static, ()>),
 ) -> Result<(), NodeError> {
     let load = Load::default();
     let calls = router(&env, &core, &load, tails)?;

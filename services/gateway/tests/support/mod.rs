@@ -113,7 +113,7 @@ fn start(config: Config, env: Arc<dyn Env>) -> Door {
     let addresses = gateway.addresses();
     let end = Arc::new(Notify::new());
     let told = end.clone();
-    runtime.spawn(gateway.serve(async move { told.notified().await }));
+    runtime.spawn(gateway.serve(Box::pin(async move { told.notified().await })));
     Door { addresses, end, _runtime: runtime }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::Env;
+use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -54,7 +55,7 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
 pub(crate) async fn run(
     args: &GatewayArgs,
     env: Arc<dyn Env>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<()> {
     let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: gateway::GatewayError| super::failed(&path, &error);

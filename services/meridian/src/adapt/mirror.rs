@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clock::Env;
+use futures::future::BoxFuture;
 use node::mirror::MirrorConfig;
 
 use crate::cli::MirrorArgs;
@@ -44,7 +45,7 @@ pub(crate) fn settings(mesh: &Mesh, region: &str) -> Result<String> {
 pub(crate) async fn run(
     args: &MirrorArgs,
     env: Arc<dyn Env>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<()> {
     let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: node::NodeError| super::failed(&path, &error);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clock::Env;
+use futures::future::BoxFuture;
 
 use crate::cli::{NodeArgs, TopicArgs};
 use crate::error::{CliError, Result};
@@ -61,7 +62,7 @@ pub(crate) fn names(args: &TopicArgs) -> node::Names {
 pub(crate) async fn run(
     args: &NodeArgs,
     env: Arc<dyn Env>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<()> {
     let (path, yaml) = super::read_settings(&args.run)?;
     let failed = |error: node::NodeError| super::failed(&path, &error);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clock::{Env, SystemEnv};
+use futures::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -42,16 +43,16 @@ pub(super) async fn mirror(args: &MirrorArgs, env: Arc<dyn Env>) -> Result<()> {
 ///
 /// # Errors
 /// Signals cannot be heard.
-pub(super) fn told_to_end(with_parent: bool) -> Result<impl Future<Output = ()> + Send + 'static> {
+pub(super) fn told_to_end(with_parent: bool) -> Result<BoxFuture<'static, ()>> {
     let hear = |kind| signal(kind).map_err(CliError::file("hear", "signals"));
     let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-    Ok(async move {
+    Ok(Box::pin(async move {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
             () = parent_gone(), if with_parent => {}
         }
-    })
+    }))
 }
 
 /// Meanwhile the parent may say what this process's clock is to be, for a drill: `clock 30000` puts it
