@@ -24,7 +24,7 @@ const FLOOR: u64 = 8;
 const PAUSE_MS: u64 = 100;
 /// How long a burst may wait, and how long anybody under overload, ms.
 const PATIENCE_MS: u64 = 50;
-const OVERLOAD_MS: u64 = 2;
+const OVERLOAD_MS: u64 = 1;
 /// Overload is over when nobody has had to wait for so long, ms: for longer than a machine stands still,
 /// after which all come at once.
 const CALM_MS: u64 = 200;
