@@ -259,7 +259,7 @@ mod tests {
             .replace("h:2", "127.0.0.1:1");
         let (end, told) = tokio::sync::oneshot::channel::<()>();
         let config = MirrorConfig::parse(&yaml).unwrap();
-        let running = tokio::spawn(run(config, SystemEnv::shared(), told.map(drop)));
+        let running = tokio::spawn(run(config, SystemEnv::shared(), told.map(drop).boxed()));
         let told = say(metrics, "GET /metrics HTTP/1.1\r\nhost").await;
         assert!(told.starts_with("HTTP/1.1 408"), "{told}");
         say(grpc, "PRI * HTTP/2.0\r\n").await;
