@@ -1,10 +1,11 @@
 //! `Node.Reads` as its servers see it: reads that share a message are answered each by itself, and
 //! what is ready when a message can be sent goes into it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
@@ -17,8 +18,12 @@ use crate::node::v1::{
 
 /// Reads of one stream that are worked on; more are left in the network.
 const MOST_UNDER_WAY: usize = 1_024;
-/// A message is sent once it has so many answers.
+/// A message has no more answers than this, and none more once it has so many bytes.
 const MOST_ANSWERS: usize = 64;
+const MOST_BYTES: usize = 1 << 20;
+/// A larger answer is refused: its message would be, and end the stream for all others. With
+/// [`MOST_BYTES`] it is below what any side takes (16 MiB).
+const LARGEST_BYTES: usize = 8 << 20;
 
 /// What one read comes to.
 pub type Answer = BoxFuture<'static, Result<ReadResponse, Status>>;
@@ -30,15 +35,50 @@ pub struct Reads<F> {
     answer: F,
     under_way: FuturesUnordered<Abortable<BoxFuture<'static, NumberedAnswer>>>,
     handles: HashMap<u64, AbortHandle>,
-    ready: Vec<NumberedAnswer>,
+    ready: Ready,
     ended: bool,
+}
+
+/// Answers that wait for a message.
+#[derive(Default)]
+struct Ready {
+    answers: VecDeque<NumberedAnswer>,
+    /// Of their columns, which are nearly all of them.
+    bytes: usize,
+}
+
+impl Ready {
+    fn put(&mut self, answer: NumberedAnswer) {
+        let answer = answer.bounded();
+        self.bytes += answer.column_bytes();
+        self.answers.push_back(answer);
+    }
+
+    /// Whether there is enough for a message.
+    fn is_full(&self) -> bool {
+        self.answers.len() >= MOST_ANSWERS || self.bytes >= MOST_BYTES
+    }
+
+    /// A message's worth, the first to come first.
+    fn take(&mut self) -> Vec<NumberedAnswer> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < MOST_ANSWERS
+            && bytes < MOST_BYTES
+            && let Some(answer) = self.answers.pop_front()
+        {
+            bytes += answer.column_bytes();
+            taken.push(answer);
+        }
+        self.bytes -= bytes;
+        taken
+    }
 }
 
 impl<F: Fn(NumberedRead) -> Answer + Unpin> Reads<F> {
     /// Answers each of these by `answer`.
     pub fn new(asked: Streaming<ReadsRequest>, answer: F) -> Self {
         let (under_way, handles) = (FuturesUnordered::new(), HashMap::new());
-        Self { asked, answer, under_way, handles, ready: Vec::new(), ended: false }
+        Self { asked, answer, under_way, handles, ready: Ready::default(), ended: false }
     }
 
     fn ask(&mut self, read: NumberedRead, cx: &mut Context<'_>) {
@@ -46,7 +86,7 @@ impl<F: Fn(NumberedRead) -> Answer + Unpin> Reads<F> {
         let mut answer = (self.answer)(read);
         // Most are answered at once.
         if let Poll::Ready(outcome) = answer.poll_unpin(cx) {
-            self.ready.push(NumberedAnswer::new(number, outcome));
+            self.ready.put(NumberedAnswer::new(number, outcome));
             return;
         }
         let (handle, registration) = AbortHandle::new_pair();
@@ -57,10 +97,7 @@ impl<F: Fn(NumberedRead) -> Answer + Unpin> Reads<F> {
 
     /// Takes in what has been asked.
     fn receive(&mut self, cx: &mut Context<'_>) {
-        while !self.ended
-            && self.ready.len() < MOST_ANSWERS
-            && self.under_way.len() < MOST_UNDER_WAY
-        {
+        while !self.ended && !self.ready.is_full() && self.under_way.len() < MOST_UNDER_WAY {
             match self.asked.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(message))) => {
                     message.reads.into_iter().for_each(|read| self.ask(read, cx));
@@ -76,13 +113,13 @@ impl<F: Fn(NumberedRead) -> Answer + Unpin> Reads<F> {
 
     /// Takes out what is done.
     fn finish(&mut self, cx: &mut Context<'_>) {
-        while self.ready.len() < MOST_ANSWERS
+        while !self.ready.is_full()
             && let Poll::Ready(Some(done)) = self.under_way.poll_next_unpin(cx)
         {
             // One that was given up has no answer.
             if let Ok(answer) = done {
                 self.handles.remove(&answer.number);
-                self.ready.push(answer);
+                self.ready.put(answer);
             }
         }
     }
@@ -96,8 +133,8 @@ impl<F: Fn(NumberedRead) -> Answer + Unpin> Stream for Reads<F> {
             self.receive(cx);
             let full = self.under_way.len() >= MOST_UNDER_WAY;
             self.finish(cx);
-            if !self.ready.is_empty() {
-                let answers = std::mem::take(&mut self.ready);
+            let answers = self.ready.take();
+            if !answers.is_empty() {
                 return Poll::Ready(Some(Ok(ReadsResponse { answers })));
             }
             if self.ended {
@@ -125,6 +162,23 @@ impl NumberedAnswer {
         Self { number, outcome: Some(outcome) }
     }
 
+    /// What its columns weigh.
+    fn column_bytes(&self) -> usize {
+        let Some(Outcome::Response(response)) = &self.outcome else { return 0 };
+        response.views.iter().flat_map(|view| &view.columns).map(Bytes::len).sum()
+    }
+
+    /// The same, unless it is too large for a message.
+    fn bounded(self) -> Self {
+        match self.column_bytes() {
+            bytes if bytes > LARGEST_BYTES => {
+                let why = format!("an answer of {bytes} bytes; the most are {LARGEST_BYTES}");
+                Self::new(self.number, Err(Status::out_of_range(why)))
+            }
+            _ => self,
+        }
+    }
+
     /// What it came to.
     ///
     /// # Errors
@@ -137,5 +191,48 @@ impl NumberedAnswer {
             }
             None => Err(Status::internal("an answer that says nothing")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::v1::ViewValues;
+
+    fn answer(number: u64, bytes: usize) -> NumberedAnswer {
+        let columns = vec![Bytes::from(vec![0; bytes])];
+        let views = vec![ViewValues { columns, ..ViewValues::default() }];
+        NumberedAnswer::new(number, Ok(ReadResponse { views, ..ReadResponse::default() }))
+    }
+
+    /// Numbers, message by message.
+    fn messages(answers: impl IntoIterator<Item = NumberedAnswer>) -> Vec<Vec<u64>> {
+        let mut ready = Ready::default();
+        answers.into_iter().for_each(|answer| ready.put(answer));
+        let mut messages = Vec::new();
+        while !ready.answers.is_empty() {
+            messages.push(ready.take().iter().map(|answer| answer.number).collect());
+        }
+        assert_eq!((ready.bytes, ready.is_full()), (0, false));
+        messages
+    }
+
+    #[test]
+    fn a_message_ends_with_its_bytes_or_its_answers() {
+        let half = MOST_BYTES / 2;
+        let large = [half, half, LARGEST_BYTES, 1].into_iter().enumerate();
+        let large = large.map(|(number, bytes)| answer(number as u64, bytes));
+        assert_eq!(messages(large), [vec![0, 1], vec![2], vec![3]]);
+        let many = messages((0..MOST_ANSWERS as u64 + 1).map(|number| answer(number, 1)));
+        assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [MOST_ANSWERS, 1]);
+    }
+
+    #[test]
+    fn an_answer_that_no_message_takes_is_refused_by_itself() {
+        let refused = answer(7, LARGEST_BYTES + 1).bounded();
+        assert_eq!(refused.number, 7);
+        let status = refused.into_outcome().unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange);
+        assert!(status.message().contains("8388609 bytes"), "{status}");
     }
 }
