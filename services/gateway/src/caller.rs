@@ -8,7 +8,8 @@ use crate::deadline::Deadline;
 use crate::refusal::Refusal;
 
 /// `critical`, `normal` or `batch`: who is shed last.
-static PRIORITY: HeaderName = HeaderName::from_static("x-meridian-priority");
+pub(crate) const PRIORITY: &str = "x-meridian-priority";
+static PRIORITY_NAME: HeaderName = HeaderName::from_static(PRIORITY);
 /// The name that a quota is kept under.
 static CLIENT: HeaderName = HeaderName::from_static("x-meridian-client");
 /// How long the caller waits, ms; gRPC has a header of its own.
@@ -31,12 +32,7 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let priority = match text(&PRIORITY) {
-            None | Some("normal") => Priority::Normal,
-            Some("critical") => Priority::Critical,
-            Some("batch") => Priority::Batch,
-            Some(_) => return Err(bad(&PRIORITY, "critical, normal or batch")),
-        };
+        let priority = priority(text(&PRIORITY_NAME).unwrap_or_default())?;
         let timeout_ms = match text(&TIMEOUT_MS) {
             Some(ms) => Some(ms.parse().map_err(|_| bad(&TIMEOUT_MS, "milliseconds"))?),
             None => text(&GRPC_TIMEOUT).and_then(api::timeout_ms),
@@ -52,6 +48,25 @@ impl Caller {
     /// The caller's deadline, or the house's if that is sooner.
     pub(crate) fn deadline(&self, env: &dyn Env, most_ms: u64) -> Deadline {
         Deadline::after(env, self.timeout_ms.map_or(most_ms, |ms| ms.min(most_ms)))
+    }
+}
+
+/// By its word; none is `normal`.
+pub(crate) fn priority(word: &str) -> Result<Priority, Refusal> {
+    match word {
+        "" | "normal" => Ok(Priority::Normal),
+        "critical" => Ok(Priority::Critical),
+        "batch" => Ok(Priority::Batch),
+        _ => Err(bad(&PRIORITY_NAME, "critical, normal or batch")),
+    }
+}
+
+/// Its word; none for what says nothing.
+pub(crate) fn word(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Normal => "",
+        Priority::Critical => "critical",
+        Priority::Batch => "batch",
     }
 }
 
@@ -71,10 +86,12 @@ mod tests {
             Caller::from_headers(&headers)
         };
         assert_eq!(Caller::from_headers(&HeaderMap::new()).unwrap().priority, Priority::Normal);
-        assert_eq!(of(&PRIORITY, "batch").unwrap().priority, Priority::Batch);
+        for kind in [Priority::Batch, Priority::Normal, Priority::Critical] {
+            assert_eq!(of(&PRIORITY_NAME, word(kind)).unwrap().priority, kind);
+        }
         assert_eq!(of(&HOPS_NAME, "2").unwrap().hops, 2);
         assert_eq!(of(&TIMEOUT_MS, "40").unwrap().timeout_ms, Some(40));
-        for (name, value) in [(&PRIORITY, "urgent"), (&TIMEOUT_MS, "soon")] {
+        for (name, value) in [(&PRIORITY_NAME, "urgent"), (&TIMEOUT_MS, "soon")] {
             assert!(of(name, value).unwrap_err().to_string().contains(name.as_str()));
         }
     }

@@ -1,6 +1,7 @@
 //! What both protocols call: read, push, explain, status, routes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::node::v1 as node;
 use api::v1;
@@ -74,13 +75,20 @@ impl Door {
             .layer(breaker(self))
             // the call.
             .service_fn(|asked: Try<node::ReadRequest>| {
-                self.regions.at(asked.pick.target).read(asked.question, asked.ms)
+                let region = self.regions.at(asked.pick.target);
+                region.read(asked.question, asked.ms, asked.priority)
             });
         let answer = read.oneshot(Call { caller, request }).await;
         if let Ok(given) = &answer {
             telemetry::note("served_by", || given.mesh().served_by.clone());
         }
         answer
+    }
+
+    /// Whether a caller who waits for so long leaves time for one try. Of one who does not, it says
+    /// nothing that the answer is late, or a few such callers would shrink the limit for all.
+    pub(crate) fn is_patient(&self, timeout_ms: Option<u64>) -> bool {
+        timeout_ms.is_none_or(|ms| ms >= self.config.try_ms)
     }
 
     /// What names mean now.
@@ -125,7 +133,7 @@ impl Door {
         append: node::AppendRequest,
     ) -> Result<node::AppendResponse, Status> {
         let deadline = caller.deadline(&*self.env, self.config.push_ms);
-        let _permit = self.gate.enter(caller, deadline).await?;
+        let _permit = self.gate.relayed(caller.priority, deadline).await?;
         let (own, ms) = (self.regions.own(), deadline.left_ms(&*self.env));
         pushing::append(&self.env, own, ms, || hop::next(caller, append)).await
     }
@@ -142,14 +150,17 @@ impl Door {
         let tries = ServiceBuilder::new().layer(breaker(self)).service_fn(
             move |asked: Try<node::ExplainRequest>| async move {
                 let mut client = self.regions.at(asked.pick.target).client.clone();
-                client.explain(hop::first(asked.question)).await.map(Response::into_inner)
+                let mut request = hop::first(asked.question);
+                request.set_timeout(Duration::from_millis(asked.ms));
+                client.explain(request).await.map(Response::into_inner)
             },
         );
         let mut reasons = Vec::new();
         for pick in self.regions.routes().plan(&Need::default()) {
             let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
             let region = &self.regions.at(pick.target).name;
-            let asked = Try { pick: pick.clone(), question: question.clone(), ms };
+            let (pick, question, priority) = (pick.clone(), question.clone(), caller.priority);
+            let asked = Try { pick: pick.clone(), question, ms, priority };
             match tries.oneshot(asked).await {
                 Ok(mut answer) => {
                     let mesh = answer.mesh.get_or_insert_default();

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clock::{Env, timeout};
 use parking_lot::Mutex;
 use routing::{
-    Admission, AdmissionSettings, Arrival, Busy, Finish, QueueSettings, QuotaSettings, Quotas,
+    Admission, AdmissionSettings, Arrival, Busy, Finish, Priority, QueueSettings, QuotaSettings,
+    Quotas,
 };
 use tokio::sync::oneshot;
 
@@ -104,17 +105,27 @@ impl Gate {
         caller: &Caller,
         deadline: Deadline,
     ) -> Result<Permit, Refusal> {
+        if let Err(wait_ms) = self.charge(&caller.client) {
+            self.instruments.shed("quota");
+            return Err(Refusal::OverQuota { client: caller.client.clone(), wait_ms });
+        }
+        self.relayed(caller.priority, deadline).await
+    }
+
+    /// The same for what another gateway has charged to its client's quota.
+    ///
+    /// # Errors
+    /// There is more to do than can be done.
+    pub(crate) async fn relayed(
+        self: &Arc<Self>,
+        priority: Priority,
+        deadline: Deadline,
+    ) -> Result<Permit, Refusal> {
         let now_ms = self.env.monotonic_ms();
         let (called, ticket, patience_ms) = {
             let mut state = self.state.lock();
             state.arrived += 1;
-            if let Some(quotas) = &mut state.quotas
-                && let Err(wait_ms) = quotas.request(&caller.client, now_ms)
-            {
-                self.instruments.shed("quota");
-                return Err(Refusal::OverQuota { client: caller.client.clone(), wait_ms });
-            }
-            match state.admission.arrive(caller.priority, now_ms) {
+            match state.admission.arrive(priority, now_ms) {
                 Arrival::Goes => return Ok(self.permit()),
                 Arrival::Shed => return Err(self.shed(&state)),
                 Arrival::Waits { ticket, patience_ms, displaced } => {
@@ -133,6 +144,15 @@ impl Gate {
             return Ok(self.permit());
         }
         Err(self.shed(&self.state.lock()))
+    }
+
+    /// Takes a request from its client's quota; or says after how many ms there is one more.
+    fn charge(&self, client: &str) -> Result<(), u64> {
+        let state = &mut *self.state.lock();
+        let Some(quotas) = &mut state.quotas else { return Ok(()) };
+        let charged = quotas.request(client, self.env.monotonic_ms());
+        state.arrived += u64::from(charged.is_err());
+        charged
     }
 
     /// How full it is now.
@@ -191,12 +211,8 @@ impl Permit {
     }
 
     /// Says how the request ended, as far as the limit should know.
-    pub(crate) fn finish<T>(mut self, outcome: &Result<T, Refusal>) {
-        self.finish = match outcome {
-            Ok(_) => Finish::InTime,
-            Err(Refusal::TimedOut(_)) => Finish::TooLate,
-            Err(_) => Finish::Neither,
-        };
+    pub(crate) fn finish(mut self, finish: Finish) {
+        self.finish = finish;
     }
 }
 

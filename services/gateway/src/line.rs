@@ -15,12 +15,13 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use clock::{Env, Task};
 use parking_lot::Mutex;
+use routing::Priority;
 use tokio::sync::{Notify, oneshot};
 use tokio_stream::Stream;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::hop;
+use crate::{caller, hop};
 
 /// Reads in one message.
 const MOST_READS: usize = 64;
@@ -81,10 +82,17 @@ impl Line {
     ///
     /// # Errors
     /// The read's own, or that of the stream.
-    pub(crate) async fn read(&self, read: node::ReadRequest, timeout_ms: u64) -> Outcome {
+    pub(crate) async fn read(
+        &self,
+        read: node::ReadRequest,
+        timeout_ms: u64,
+        priority: Priority,
+    ) -> Outcome {
         let (answer, answered) = oneshot::channel();
         let timeout_ms = u32::try_from(timeout_ms).unwrap_or(u32::MAX);
-        let number = self.shared.ask(read, timeout_ms, answer)?;
+        let (read, priority) = (Some(read), caller::word(priority).to_owned());
+        let read = node::NumberedRead { read, timeout_ms, priority, ..Default::default() };
+        let number = self.shared.ask(read, answer)?;
         let _waiting = Waiting { shared: &self.shared, number };
         answered.await.unwrap_or_else(|_| Err(Status::unavailable("the gateway ends")))
     }
@@ -102,8 +110,7 @@ async fn converse(shared: Arc<Shared>, client: NodeClient<Channel>, hops: u32) {
 impl Shared {
     fn ask(
         &self,
-        read: node::ReadRequest,
-        timeout_ms: u32,
+        read: node::NumberedRead,
         answer: oneshot::Sender<Outcome>,
     ) -> Result<u64, Status> {
         let trace_context = telemetry::carried();
@@ -113,8 +120,7 @@ impl Shared {
         }
         state.last += 1;
         let number = state.last;
-        let read = node::NumberedRead { number, read: Some(read), timeout_ms, trace_context };
-        state.queue.push_back(read);
+        state.queue.push_back(node::NumberedRead { number, trace_context, ..read });
         state.waiting.insert(number, answer);
         let writer = state.writer.take();
         drop(state);
@@ -245,7 +251,7 @@ mod tests {
     /// What a caller would do, without its wait.
     fn ask(shared: &Shared) -> (u64, oneshot::Receiver<Outcome>) {
         let (answer, answered) = oneshot::channel();
-        (shared.ask(node::ReadRequest::default(), 10, answer).unwrap(), answered)
+        (shared.ask(node::NumberedRead::default(), answer).unwrap(), answered)
     }
 
     fn open(shared: &Arc<Shared>) -> Questions {
@@ -333,7 +339,7 @@ mod tests {
     fn no_more_wait_than_may() {
         let shared = Arc::new(Shared::default());
         let _waits: Vec<_> = (0..MOST_WAITING).map(|_| ask(&shared)).collect();
-        let refused = shared.ask(node::ReadRequest::default(), 10, oneshot::channel().0);
+        let refused = shared.ask(node::NumberedRead::default(), oneshot::channel().0);
         assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use clock::Env;
+use routing::Priority;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -36,8 +37,10 @@ impl Lines {
         &self,
         read: node::ReadRequest,
         timeout_ms: u64,
+        priority: Priority,
     ) -> Result<node::ReadResponse, Status> {
-        self.0[choose(self.0.iter().map(Line::waiting))].read(read, timeout_ms).await
+        let line = &self.0[choose(self.0.iter().map(Line::waiting))];
+        line.read(read, timeout_ms, priority).await
     }
 }
 

@@ -11,23 +11,30 @@ use clock::{Env, Task};
 use futures::FutureExt;
 use futures::future::{join_all, select_ok};
 use parking_lot::Mutex;
-use routing::{Move, Need, Outcome, Pick, Router, Row, Settings, Standing, Transition, Try};
+use routing::{
+    Move, Need, Outcome, Pick, Priority, Router, Row, Settings, Standing, Transition, Try,
+};
 use tokio::sync::watch;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::frontier::Frontier;
-use crate::hop;
 use crate::line::shares;
 use crate::lines::Lines;
 use crate::metrics::Instruments;
 use crate::resolutions::Covered;
 use crate::serve::GatewayError;
 use crate::watcher::{self, Watcher};
+use crate::{caller, hop};
 
 const CONNECT: Duration = Duration::from_millis(200);
+/// A connection on which nothing comes back is given up: its machine may have gone without a word, and
+/// TCP would go on to send for minutes.
+const PING_EVERY: Duration = Duration::from_secs(2);
+const PING_ANSWER: Duration = Duration::from_secs(3);
 /// Answers are bounded in values (see `request`), catalogs in entries.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -52,7 +59,7 @@ pub(crate) struct Region {
     /// Its node, or the gateway in front of it.
     pub(crate) client: NodeClient<Channel>,
     health: watch::Receiver<Health>,
-    /// What it said of how far it is.
+    /// What it said of how far it is; the nodes of the own region share one, as any may be asked.
     frontier: Arc<ArcSwap<Frontier>>,
     lines: Lines,
 }
@@ -70,7 +77,13 @@ impl Region {
                 "{name}: '{address}' is no address like http://host:port ({cause})"
             ))
         })?;
-        let channel = endpoint.connect_timeout(CONNECT).tcp_nodelay(true).connect_lazy();
+        let channel = endpoint
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_ANSWER)
+            .keep_alive_while_idle(true)
+            .connect_lazy();
         let client = NodeClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -83,12 +96,17 @@ impl Region {
         &self,
         read: node::ReadRequest,
         ms: u64,
+        priority: Priority,
     ) -> Result<node::ReadResponse, Status> {
         if shares(&read) {
-            return self.lines.read(read, ms).await;
+            return self.lines.read(read, ms, priority).await;
         }
         let mut request = hop::first(read);
         request.set_timeout(Duration::from_millis(ms));
+        if priority != Priority::default() {
+            let word = MetadataValue::from_static(caller::word(priority));
+            request.metadata_mut().insert(caller::PRIORITY, word);
+        }
         Ok(self.client.clone().read(request).await?.into_inner())
     }
 
@@ -99,9 +117,7 @@ impl Region {
 
     /// It said how far it is.
     pub(crate) fn heard(&self, said: &[node::Position]) {
-        if let Some(frontier) = self.frontier.load().heard(said) {
-            self.frontier.store(Arc::new(frontier));
-        }
+        self.frontier.rcu(|now| now.heard(said).map_or_else(|| now.clone(), Arc::new));
     }
 
     /// Whether it has this shard; who does not say which it has is taken to have all.
@@ -150,10 +166,13 @@ impl Regions {
         let own = config.nodes.iter().map(|node| (&config.region, node));
         let regions: Vec<(&Arc<str>, &String)> = own.chain(&config.peers).collect();
         let routes = Arc::new(Routes::new(config, env, &regions, instruments));
-        let (mut all, mut watching) = (Vec::new(), Vec::new());
+        let (mut all, mut watching) = (Vec::<Region>::new(), Vec::new());
         for (at, (name, address)) in regions.into_iter().enumerate() {
             let (sender, health) = watch::channel(None);
-            let region = Region::new(name.clone(), address, health, env)?;
+            let mut region = Region::new(name.clone(), address, health, env)?;
+            if let Some(first) = all.first().filter(|_| at < config.nodes.len()) {
+                region.frontier = first.frontier.clone();
+            }
             let watcher = Watcher::new(at, &region, &routes, env, catalog, sender);
             watching.push(env.spawn("watch region", Box::pin(watcher.run())));
             let pings = watcher::ping(at, region.client.clone(), routes.clone(), env.clone());
@@ -208,9 +227,9 @@ impl Regions {
         join_all(goes).await;
     }
 
-    /// How far the own region's node said that it is.
+    /// How far the own region's nodes said that they are.
     pub(crate) fn frontier(&self) -> Guard<Arc<Frontier>> {
-        self.own().frontier.load()
+        self.all[0].frontier.load()
     }
 
     /// The region that was picked.

@@ -34,24 +34,34 @@ pub(crate) fn rows(columns: &Columns) -> Result<usize, Refusal> {
         let (first, other) = (first.clone(), other.clone());
         return Err(Refusal::Ragged { first, first_rows: rows, other, other_rows });
     }
-    if rows > MAX_ROWS {
-        return Err(Refusal::TooManyRows { rows, limit: MAX_ROWS });
-    }
+    few(rows)?;
     Ok(rows)
 }
 
-impl From<v1::GetFeaturesRequest> for FeatureRequest {
-    fn from(request: v1::GetFeaturesRequest) -> Self {
+/// Rows, or events, that one request may have.
+pub(crate) fn few(rows: usize) -> Result<(), Refusal> {
+    if rows > MAX_ROWS {
+        return Err(Refusal::TooManyRows { rows, limit: MAX_ROWS });
+    }
+    Ok(())
+}
+
+impl TryFrom<v1::GetFeaturesRequest> for FeatureRequest {
+    type Error = Refusal;
+
+    /// An empty value is two bytes of a message, and a hundred of a column: rows are counted first.
+    fn try_from(request: v1::GetFeaturesRequest) -> Result<Self, Refusal> {
+        request.entities.values().try_for_each(|column| few(column.values.len()))?;
         let column = |(name, list): (String, v1::ValueList)| {
             (name, list.values.into_iter().map(loose).collect())
         };
-        Self {
+        Ok(Self {
             service: Some(request.feature_service).filter(|name| !name.is_empty()),
             features: request.features,
             columns: request.entities.into_iter().map(column).collect(),
             full_names: request.full_feature_names,
             options: request.options.unwrap_or_default(),
-        }
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::door::Door;
 use crate::metrics::Ending;
 use crate::pushing::{self, Push};
 use crate::refusal::Refusal;
+use crate::request::few;
 
 /// The public service.
 pub(crate) struct MeshService {
@@ -69,7 +70,10 @@ async fn push_one(
     let started = Stopwatch::start();
     let on_region_down = push.on_region_down();
     let push = Push { source: push.source, events: push.events, on_region_down };
-    let pushed = door.push(caller, push).await;
+    let pushed = match few(push.events.len()) {
+        Ok(()) => door.push(caller, push).await,
+        Err(refusal) => Err(refusal),
+    };
     count(door, "Push", started, pushed, |pushed| pushing::route(pushed).to_owned())
 }
 
@@ -84,8 +88,10 @@ impl Mesh for MeshService {
         request: Request<v1::GetFeaturesRequest>,
     ) -> Result<Response<GetFeaturesResponse>, Status> {
         let started = Stopwatch::start();
-        let answer = match Caller::from_headers(request.metadata().as_ref()) {
-            Ok(caller) => self.door.get_features(caller, request.into_inner().into()).await,
+        let asked = Caller::from_headers(request.metadata().as_ref())
+            .and_then(|caller| Ok((caller, request.into_inner().try_into()?)));
+        let answer = match asked {
+            Ok((caller, asked)) => self.door.get_features(caller, asked).await,
             Err(refusal) => Err(refusal),
         };
         let given =

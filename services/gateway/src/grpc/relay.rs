@@ -10,13 +10,14 @@ use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
 use clock::timeout;
 use futures::future::{Either, select};
+use routing::Finish;
 use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use super::Replies;
-use crate::caller::Caller;
+use crate::caller::{self, Caller};
 use crate::deadline::Deadline;
 use crate::door::Door;
 use crate::hop;
@@ -74,10 +75,12 @@ impl Node for Relay {
     ) -> Result<Response<node::ReadResponse>, Status> {
         let caller = Caller::from_headers(request.metadata().as_ref())?;
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
-        let _permit = self.door.gate.enter(&caller, deadline).await?;
+        let permit = self.door.gate.relayed(caller.priority, deadline).await?;
         let asked = request.into_inner();
         let call = async { self.own().read(self.onward(&caller, deadline, asked)?).await };
-        pass(&self.door, call).await.map_err(failing)
+        let answer = pass(&self.door, call).await;
+        permit.finish(finish(&answer, self.door.is_patient(caller.timeout_ms)));
+        answer.map_err(failing)
     }
 
     type ReadsStream = Replies<node::ReadsResponse>;
@@ -92,10 +95,10 @@ impl Node for Relay {
         let answer = move |asked: node::NumberedRead| -> api::Answer {
             // Each read has a trace of its own.
             let span = telemetry::resumed(&asked.trace_context, READ);
-            let (door, lines, caller) = (door.clone(), lines.clone(), caller.clone());
+            let (door, lines) = (door.clone(), lines.clone());
             let answer = async move {
                 let own = &lines[door.regions.own_target()];
-                pass(&door, pass_on(&door, own, &caller, asked)).await.map_err(failing)
+                pass(&door, pass_on(&door, own, asked)).await.map_err(failing)
             };
             Box::pin(answer.instrument(span))
         };
@@ -108,7 +111,7 @@ impl Node for Relay {
     ) -> Result<Response<ExplainResponse>, Status> {
         let caller = Caller::from_headers(request.metadata().as_ref())?;
         let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
-        let _permit = self.door.gate.enter(&caller, deadline).await?;
+        let _permit = self.door.gate.relayed(caller.priority, deadline).await?;
         let asked = request.into_inner();
         let call = async { self.own().explain(self.onward(&caller, deadline, asked)?).await };
         pass(&self.door, call).await.map_err(failing)
@@ -226,16 +229,26 @@ async fn pass<T>(door: &Door, call: impl Future<Output = Result<T, Status>>) -> 
 async fn pass_on(
     door: &Door,
     lines: &Lines,
-    caller: &Caller,
     asked: node::NumberedRead,
 ) -> Result<node::ReadResponse, Status> {
-    let ms = u64::from(asked.timeout_ms).min(door.config.deadline_ms);
-    let deadline = Deadline::after(&*door.env, ms);
-    let _permit = door.gate.enter(caller, deadline).await?;
+    let (asked_ms, priority) = (asked.timeout_ms.into(), caller::priority(&asked.priority)?);
+    let deadline = Deadline::after(&*door.env, door.config.deadline_ms.min(asked_ms));
+    let permit = door.gate.relayed(priority, deadline).await?;
     let ms = deadline.left_ms(&*door.env);
-    let read = lines.read(asked.read.unwrap_or_default(), ms);
-    let late = |_| Status::deadline_exceeded(format!("no answer within {ms} ms"));
-    timeout(&door.env, ms, read).await.map_err(late)?
+    let read = lines.read(asked.read.unwrap_or_default(), ms, priority);
+    let late = |_| Err(Status::deadline_exceeded(format!("no answer within {ms} ms")));
+    let answer = timeout(&door.env, ms, read).await.unwrap_or_else(late);
+    permit.finish(finish(&answer, door.is_patient(Some(asked_ms))));
+    answer
+}
+
+/// What the limit learns from an answer.
+fn finish<T>(answer: &Result<T, Status>, patient: bool) -> Finish {
+    match answer {
+        Ok(_) => Finish::InTime,
+        Err(status) if status.code() == Code::DeadlineExceeded && patient => Finish::TooLate,
+        Err(_) => Finish::Neither,
+    }
 }
 
 /// A node that fails is as good as none, to who asks from another region.

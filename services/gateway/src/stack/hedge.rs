@@ -103,7 +103,7 @@ fn question(door: &Door, reading: &Reading, pick: Pick) -> Try<node::ReadRequest
     }
     let most_ms = if last { left_ms } else { left_ms - left_ms / 4 };
     let ms = door.config.try_ms.saturating_add(question.wait_ms.into()).min(most_ms);
-    Try { pick, question, ms }
+    Try { pick, question, ms, priority: reading.read.ask.call.caller.priority }
 }
 
 /// Two tries at once: the first answer counts, and the other one is given up.

@@ -19,7 +19,7 @@ mod split;
 use std::sync::Arc;
 
 use api::node::v1 as node;
-use routing::Pick;
+use routing::{Pick, Priority};
 use tower::layer::layer_fn;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -98,6 +98,8 @@ pub(crate) struct Try<Q> {
     pub(crate) pick: Pick,
     pub(crate) question: Q,
     pub(crate) ms: u64,
+    /// Another region's gateway may have to shed.
+    pub(crate) priority: Priority,
 }
 
 /// How long the answer is of use.

@@ -11,7 +11,9 @@ use gateway::Quota;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
-use crate::support::{Answer, Door, FakeNode, Mood, open, open_unheard, open_with, wait_until};
+use crate::support::{
+    Answer, Door, FakeNode, Mood, number, open, open_unheard, open_with, wait_until,
+};
 
 fn by(region: &str, route: &str) -> (String, String) {
     (region.to_owned(), route.to_owned())
@@ -157,6 +159,38 @@ fn a_client_that_has_had_its_share_is_told_when_to_come_back() {
     assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("1")));
     assert!(refused.refusal().1.contains("'greedy'"));
     assert_eq!(door.read_one(&[("x-meridian-client", "modest")]).status, 200);
+}
+
+/// The client's own gateway has charged it; and its priority holds there too.
+#[test]
+fn what_another_region_asks_is_charged_to_nobody_and_keeps_its_priority() {
+    let (mut us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let far = open_with(&eu, &[], |config| config.quota = Some(Quota { per_s: 1, burst: 1 }));
+    let near = open_unheard(&us, &[("eu", far.grpc())]);
+    us.kill();
+    wait_until("eu answers", || read(&near).served() == by("eu", "failover"));
+    for _ in 0..5 {
+        let answer = near.read_one(&[("x-meridian-priority", "critical")]);
+        assert_eq!(answer.served(), by("eu", "failover"));
+    }
+    assert_eq!(eu.header("x-meridian-priority").as_deref(), Some("critical"));
+}
+
+/// Or a few of them would leave no room for anybody.
+#[test]
+fn callers_without_patience_do_not_shrink_the_limit_and_others_do() {
+    let us = FakeNode::start("us");
+    let door = open(&us, &[]);
+    wait_until("us answers", || read(&door).served() == by("us", "local"));
+    us.set(Mood::Hangs);
+    let limit = || number(&door, "meridian_gateway_admission{kind=\"limit\"} ");
+    let before = limit();
+    for _ in 0..4 {
+        assert_eq!(door.read_one(&[("x-meridian-timeout-ms", "120")]).status, 504);
+    }
+    assert_eq!(limit(), before);
+    assert_eq!(door.read_one(&[("x-meridian-timeout-ms", "500")]).status, 504);
+    assert!(limit() < before, "{} of {before}", limit());
 }
 
 #[test]

@@ -414,6 +414,7 @@ impl Node for Service {
                 let name: axum::http::HeaderName = name.parse().expect("a name");
                 metadata.insert(name, value.parse().expect("text"));
             }
+            metadata.insert("x-meridian-priority", asked.priority.parse().expect("text"));
             *service.0.metadata.lock().expect("metadata") = MetadataMap::from_headers(metadata);
             *service.0.timeout_ms.lock().expect("a timeout") = Some(asked.timeout_ms);
             let (service, under_way) = (service.clone(), service.0.under_way.clone());
