@@ -84,7 +84,8 @@ pub struct Breaker {
     /// Times that it opened since it was last closed for long.
     opened: u32,
     closed_ms: u64,
-    overdue: bool,
+    /// When it last should have opened, and was not allowed to.
+    overdue_ms: Option<u64>,
     /// Whether a probe is on its way.
     probed: bool,
 }
@@ -101,7 +102,7 @@ impl Breaker {
             window,
             opened: 0,
             closed_ms: now_ms,
-            overdue: false,
+            overdue_ms: None,
             probed: false,
         }
     }
@@ -112,10 +113,12 @@ impl Breaker {
         self.state
     }
 
-    /// Whether it would be open, had it been allowed to.
+    /// Whether it would be open, had it been allowed to. Not for longer than it would be: nobody
+    /// probes one that is closed, and who is not asked cannot show that it is well again.
     #[must_use]
-    pub fn is_overdue(&self) -> bool {
-        self.overdue
+    pub fn is_overdue(&self, now_ms: u64) -> bool {
+        let open_ms = self.settings.first_open_ms;
+        self.overdue_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < open_ms)
     }
 
     /// Failures in a row.
@@ -158,13 +161,13 @@ impl Breaker {
             (State::Closed, Outcome::Answered) => {
                 self.in_a_row = 0;
                 self.window.add(true, now_ms);
-                self.overdue = self.is_failing(now_ms);
+                self.overdue_ms = self.is_failing(now_ms).then_some(now_ms);
             }
             (State::Closed, Outcome::Failed) => {
                 self.in_a_row = self.in_a_row.saturating_add(1);
                 self.window.add(false, now_ms);
-                self.overdue = self.is_failing(now_ms);
-                if self.overdue && may_open {
+                self.overdue_ms = self.is_failing(now_ms).then_some(now_ms);
+                if self.overdue_ms.is_some() && may_open {
                     self.open(now_ms, random);
                 }
             }
@@ -190,7 +193,7 @@ impl Breaker {
         let open_ms = doubled.min(self.settings.most_open_ms).max(1);
         let jittered_ms = open_ms - random % (open_ms / 2 + 1);
         self.opened = self.opened.saturating_add(1);
-        self.overdue = false;
+        self.overdue_ms = None;
         self.state = State::Open { until_ms: now_ms.saturating_add(jittered_ms) };
     }
 

@@ -306,7 +306,7 @@ impl Router {
         match target.breaker.state() {
             _ if !health.serving => Standing::NotServing,
             State::Open { .. } | State::Probing => Standing::Ejected,
-            State::Closed if target.breaker.is_overdue() => Standing::Failing,
+            State::Closed if target.breaker.is_overdue(now_ms) => Standing::Failing,
             State::Closed if !health.ready => Standing::NotReady(String::new()),
             State::Closed if health.draining => Standing::Draining,
             State::Closed => Standing::Fit,

@@ -66,7 +66,7 @@ impl Target {
         match self.breaker.state() {
             _ if self.breaker.wants_probe(now_ms) => return Standing::Probe,
             State::Open { .. } | State::Probing => return Standing::Ejected,
-            State::Closed if self.breaker.is_overdue() => return Standing::Failing,
+            State::Closed if self.breaker.is_overdue(now_ms) => return Standing::Failing,
             State::Closed => {}
         }
         if let Some((region, _)) = too_old(health, need) {

@@ -160,6 +160,21 @@ fn too_many_are_not_left_out_and_the_answer_can_say_so() {
     assert!(pick.standing.is_last_resort());
 }
 
+/// Nobody would ask it again, else.
+#[test]
+fn one_that_was_not_left_out_is_asked_again_when_the_others_are_well() {
+    let mut router = three();
+    (0..3).for_each(|target| fail(&mut router, target, 50, 100));
+    for target in 0..2 {
+        let probe = first(&mut router, &Need::default(), 1_100 + target);
+        assert_eq!(probe.standing, Standing::Probe);
+        let tried = router.start(&probe, 1_100).expect("the probe");
+        router.finish(tried, Outcome::Answered, 1_100, 0);
+    }
+    let picks = router.plan(&Need::default(), 1_150, 0);
+    assert!(picks.iter().all(|pick| pick.standing == Standing::Fit), "{picks:?}");
+}
+
 #[test]
 fn a_region_that_returns_gets_its_traffic_in_steps() {
     let mut router = three();

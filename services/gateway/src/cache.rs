@@ -31,6 +31,8 @@ use crate::resolutions::Names;
 use crate::rules::Rules;
 use crate::token;
 
+/// No move of the frontier: the node that answered need not be the one that moved it.
+const NEVER: u64 = u64::MAX;
 /// What an entry costs beside its bytes.
 const OVERHEAD_BYTES: usize = 256;
 
@@ -146,7 +148,7 @@ impl Answers {
         // Of a read that was split, whatever the node may have given counts.
         let given = mesh.filter(|mesh| mesh.served_by.split(',').any(|region| region == own));
         let seen = given.map(|mesh| token::positions(&mesh.token).unwrap_or_default());
-        let (at_us, current_at) = (self.env.monotonic_us(), AtomicU64::new(asked_at));
+        let (at_us, current_at) = (self.env.monotonic_us(), AtomicU64::new(NEVER));
         Entry { at_us, names, outcome, bytes, seen, asked_at, current_at }
     }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
+use bytes::Bytes;
 use clock::{Env, Task};
 use parking_lot::Mutex;
 use routing::Priority;
@@ -30,6 +31,9 @@ const MOST_WAITING: usize = 8_192;
 /// Values that a read may ask for and still share: a large one would hold up those behind it, and
 /// gains nothing.
 const MOST_VALUES: usize = 500;
+/// Bytes that the client chose, likewise: a message of [`MOST_READS`] stays below what nodes take, or it
+/// would end the stream for all.
+const MOST_BYTES: usize = 64 << 10;
 
 /// Where reads of a region wait for a place in a message, and then for their answers.
 #[derive(Clone)]
@@ -60,8 +64,12 @@ struct State {
 /// Whether a read may share.
 pub(crate) fn shares(read: &node::ReadRequest) -> bool {
     let values = read.views.iter().map(|view| view.entities.len() * view.features.len());
+    let keys = read.views.iter().flat_map(|view| &view.entities).map(Bytes::len);
+    let bytes = keys.chain(read.exclude_regions.iter().map(String::len));
     // One that waits for its tokens is under way for as long as that takes.
-    read.tokens.is_empty() && values.sum::<usize>() <= MOST_VALUES
+    read.tokens.is_empty()
+        && values.sum::<usize>() <= MOST_VALUES
+        && bytes.sum::<usize>() <= MOST_BYTES
 }
 
 impl Line {
@@ -356,5 +364,10 @@ mod tests {
         };
         assert!(shares(&read(1, 0)) && shares(&read(100, 0)));
         assert!(!shares(&read(101, 0)) && !shares(&read(1, 1)));
+        let mut long = read(1, 0);
+        long.views[0].entities = vec![vec![0; MOST_BYTES].into()];
+        assert!(shares(&long));
+        long.exclude_regions = vec!["x".into()];
+        assert!(!shares(&long));
     }
 }
