@@ -140,9 +140,9 @@ impl Mirror {
         let wanted = topics.borrow_and_update().clone();
         let found = self.survey(&wanted).await?;
         self.make_targets(&found).await?;
-        let writer =
+        let mut writer =
             self.target.claim(&self.names.claim).await.map_err(|error| self.target_error(error))?;
-        let from = self.read_positions(&found).await?;
+        let from = self.read_positions(&mut *writer, &found).await?;
         self.status.lock().start(&from);
         let copying = std::pin::pin!(self.copy(writer, from, &found));
         let watching = std::pin::pin!(self.watch(topics, &wanted, &found));

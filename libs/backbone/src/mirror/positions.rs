@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::survey::Found;
 use super::{Ended, Mirror};
-use crate::log::{LogError, Partition, Record, Retention, TopicSpec};
+use crate::log::{LogError, Partition, Record, Retention, TopicSpec, Writer};
 
 /// Where mirrors keep their positions, in the target, unless told otherwise; one partition, shared
 /// by all mirrors.
@@ -17,6 +17,9 @@ pub const POSITIONS_TOPIC: &str = "mesh-mirror-positions";
 const NULL_MS: i64 = 60_000;
 const FORMAT: u8 = 1;
 const READ_RECORDS: usize = 10_000;
+/// Longer than a commit of another mirror may be under way; a claim that is fenced meanwhile may never see
+/// its mark.
+const READ_ALL_MS: u64 = 30_000;
 
 /// The next offset to copy of a partition, and of which topic it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +59,21 @@ impl Position {
 }
 
 impl Mirror {
-    /// Where to go on in every partition found. Call it after a claim, which decides what earlier
-    /// mirrors began.
+    /// Where to go on in every partition found. The claim has decided what earlier mirrors began.
     pub(super) async fn read_positions(
         &self,
+        writer: &mut dyn Writer,
         found: &Found,
     ) -> Result<BTreeMap<Partition, Position>, Ended> {
-        let kept = self.kept_positions().await.map_err(|error| self.target_error(error))?;
+        let serial = self.env.random_u64().to_be_bytes().to_vec();
+        let mark = Record::new(format!("{}#claim", self.from), serial);
+        writer.commit(vec![(self.positions(), mark.clone())]).await?;
+        let reading = clock::timeout(&self.env, READ_ALL_MS, self.kept_positions(&mark)).await;
+        let late = |_| {
+            let what = format!("{} is not read up to this claim yet", self.names.positions);
+            Err(LogError::Transient(what))
+        };
+        let kept = reading.unwrap_or_else(late).map_err(|error| self.target_error(error))?;
         let mut from = BTreeMap::new();
         for (topic, info) in &found.0 {
             for index in 0..info.partitions {
@@ -96,22 +107,21 @@ impl Mirror {
         Partition::new(self.names.positions.clone(), 0)
     }
 
-    async fn kept_positions(&self) -> Result<BTreeMap<Bytes, Bytes>, LogError> {
+    /// All that is kept, read up to a mark of this claim. To read up to the end would not do: while
+    /// another mirror's commit is under way, the end that readers see lies before it, and what this
+    /// one's predecessor committed after that would be copied twice.
+    async fn kept_positions(&self, mark: &Record) -> Result<BTreeMap<Bytes, Bytes>, LogError> {
         let mut kept = BTreeMap::new();
-        let partition = self.positions();
-        let bounds = self.target.bounds(&partition).await?;
-        if bounds.start >= bounds.committed_end {
-            return Ok(kept);
-        }
-        let mut tail = self.target.tail(vec![(partition, 0)]).await?;
-        let mut next = 0;
-        while next < bounds.committed_end {
+        let mut tail = self.target.tail(vec![(self.positions(), 0)]).await?;
+        loop {
             let batch = tail.next(READ_RECORDS).await?;
-            next = batch.next;
-            let records = batch.records.into_iter().map(|stored| stored.record);
-            kept.extend(records.filter_map(|record| Some((record.key?, record.value?))));
+            for Record { key, value, .. } in batch.records.into_iter().map(|stored| stored.record) {
+                if (&key, &value) == (&mark.key, &mark.value) {
+                    return Ok(kept);
+                }
+                kept.extend(key.zip(value));
+            }
         }
-        Ok(kept)
     }
 }
 
