@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use checkers::flights::{REGIONS, lines};
 use checkers::{Broken, Injected, Oracle, inject};
@@ -40,12 +40,12 @@ pub fn dirty_streams_lose_nothing_and_double_nothing(mesh: &mut Mesh, seed: u64)
     }
 }
 
-/// SIGKILLs processes of a random region during a replay, this many times, this long after each
-/// other (ms); `victims` says which, the first of which must run. The seed is in `KILL_SEED`.
+/// SIGKILLs processes of a random region during a replay, this many times, each so many folded events
+/// after the last; `victims` says which, the first of which must run. The seed is in `KILL_SEED`.
 pub fn kills_change_no_value(
     mesh: &mut Mesh,
     kills: usize,
-    pause_ms: Range<u64>,
+    events: Range<u64>,
     victims: fn(&mut ChaCha8Rng) -> &'static [&'static str],
 ) {
     let seed: u64 = std::env::var("KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(2013);
@@ -64,8 +64,8 @@ pub fn kills_change_no_value(
     let started = Instant::now();
     let mut done = 0;
     while done < kills {
-        // The wait is part of the experiment: a kill at a moment that the seed says.
-        std::thread::sleep(Duration::from_millis(rng.random_range(pause_ms.clone())));
+        let moment = folded(mesh) + rng.random_range(events.clone());
+        mesh.wait_until("the replay goes on", |mesh| folded(mesh) >= moment);
         let region = REGIONS[rng.random_range(0..3usize)];
         let killed = victims(&mut rng);
         if !mesh.kill(region, killed[0]) {
@@ -86,6 +86,17 @@ pub fn kills_change_no_value(
     let all: Vec<String> = REGIONS.iter().flat_map(|region| lines(region)).collect();
     let compared = compare_all(mesh, &Oracle::load(all.iter().map(String::as_str)));
     println!("{compared} values compared after {kills} kills");
+}
+
+/// Events that are folded, of all regions, as the region says that knows of most.
+fn folded(mesh: &Mesh) -> u64 {
+    let in_sight = |region| {
+        let status = mesh.status(region).unwrap_or_default();
+        let origins = status["origins"].as_array().into_iter().flatten();
+        let of_view = origins.filter(|origin| origin["view"] == "plane_delays@v1");
+        of_view.filter_map(|origin| origin["next"].as_u64()).sum()
+    };
+    REGIONS.map(in_sight).into_iter().max().unwrap_or(0)
 }
 
 /// A month of flights, each in its region.

@@ -42,16 +42,19 @@ pub struct Reads<F> {
 /// Answers that wait for a message.
 #[derive(Default)]
 struct Ready {
-    answers: VecDeque<NumberedAnswer>,
-    /// Of their columns, which are nearly all of them.
+    /// Each with the bytes of its columns, which are nearly all of it.
+    answers: VecDeque<(usize, NumberedAnswer)>,
     bytes: usize,
 }
 
 impl Ready {
     fn put(&mut self, answer: NumberedAnswer) {
-        let answer = answer.bounded();
-        self.bytes += answer.column_bytes();
-        self.answers.push_back(answer);
+        let (bytes, answer) = match answer.column_bytes() {
+            bytes if bytes > LARGEST_BYTES => (0, answer.refused(bytes)),
+            bytes => (bytes, answer),
+        };
+        self.bytes += bytes;
+        self.answers.push_back((bytes, answer));
     }
 
     /// Whether there is enough for a message.
@@ -64,9 +67,9 @@ impl Ready {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while taken.len() < MOST_ANSWERS
             && bytes < MOST_BYTES
-            && let Some(answer) = self.answers.pop_front()
+            && let Some((weighs, answer)) = self.answers.pop_front()
         {
-            bytes += answer.column_bytes();
+            bytes += weighs;
             taken.push(answer);
         }
         self.bytes -= bytes;
@@ -168,15 +171,10 @@ impl NumberedAnswer {
         response.views.iter().flat_map(|view| &view.columns).map(Bytes::len).sum()
     }
 
-    /// The same, unless it is too large for a message.
-    fn bounded(self) -> Self {
-        match self.column_bytes() {
-            bytes if bytes > LARGEST_BYTES => {
-                let why = format!("an answer of {bytes} bytes; the most are {LARGEST_BYTES}");
-                Self::new(self.number, Err(Status::out_of_range(why)))
-            }
-            _ => self,
-        }
+    /// In its place, that it is too large for a message.
+    fn refused(self, bytes: usize) -> Self {
+        let why = format!("an answer of {bytes} bytes; the most are {LARGEST_BYTES}");
+        Self::new(self.number, Err(Status::out_of_range(why)))
     }
 
     /// What it came to.
@@ -229,8 +227,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_no_message_takes_is_refused_by_itself() {
-        let refused = answer(7, LARGEST_BYTES + 1).bounded();
-        assert_eq!(refused.number, 7);
+        let mut ready = Ready::default();
+        [answer(7, LARGEST_BYTES + 1), answer(8, LARGEST_BYTES)].map(|answer| ready.put(answer));
+        let [refused, sent] = ready.take().try_into().expect("both in one message");
+        assert_eq!((refused.number, sent.into_outcome().is_ok()), (7, true));
         let status = refused.into_outcome().unwrap_err();
         assert_eq!(status.code(), Code::OutOfRange);
         assert!(status.message().contains("8388609 bytes"), "{status}");

@@ -70,6 +70,34 @@ fn pushes_are_answered_one_by_one() {
     assert_eq!(node.events().len(), 5);
 }
 
+/// As over HTTP, and before any of them is unpacked.
+#[test]
+fn too_many_rows_or_events_are_refused() {
+    let node = FakeNode::start("us");
+    let door = open(&node, &[]);
+    with_client(&door, |mut client| async move {
+        let list = v1::ValueList { values: vec![value(1); 10_001] };
+        let read = v1::GetFeaturesRequest {
+            features: vec!["driver_stats:km_1h".into()],
+            entities: HashMap::from([("driver_id".into(), list)]),
+            ..Default::default()
+        };
+        let refused = client.get_features(read).await.expect_err("too many rows");
+        let push = v1::PushRequest {
+            source: "trips".into(),
+            events: vec![Default::default(); 10_001],
+            ..Default::default()
+        };
+        let mut answers = client.push(tokio_stream::once(push)).await.expect("a stream");
+        let unpushed = answers.get_mut().message().await.expect_err("too many events");
+        for status in [refused, unpushed] {
+            assert_eq!(status.code(), Code::InvalidArgument);
+            assert!(status.message().contains("10001 rows"), "{status}");
+        }
+    });
+    assert_eq!(node.appends(), 0);
+}
+
 #[test]
 fn explain_names_view_shard_and_region() {
     let node = FakeNode::start("us");
