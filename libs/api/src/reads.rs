@@ -228,7 +228,9 @@ mod tests {
     #[test]
     fn an_answer_that_no_message_takes_is_refused_by_itself() {
         let mut ready = Ready::default();
-        [answer(7, LARGEST_BYTES + 1), answer(8, LARGEST_BYTES)].map(|answer| ready.put(answer));
+        for answer in [answer(7, LARGEST_BYTES + 1), answer(8, LARGEST_BYTES)] {
+            ready.put(answer);
+        }
         let [refused, sent] = ready.take().try_into().expect("both in one message");
         assert_eq!((refused.number, sent.into_outcome().is_ok()), (7, true));
         let status = refused.into_outcome().unwrap_err();
