@@ -26,6 +26,8 @@ use crate::mesh::root;
 /// How far the regions are apart.
 pub const WAN: &str = "ewr-jfk=1ms,ewr-lga=35ms,jfk-lga=80ms";
 
+/// Where the reads go, and the faults.
+const HOME: &str = "ewr";
 /// Reads a second.
 const RATE: u32 = 300;
 /// How long the load runs before the fault, with it and after it.

@@ -71,16 +71,18 @@ pub(crate) fn all(region: &Region, echo: &Echo, front: &Echo) -> Vec<Case> {
         path: None,
         ..empty("JSON: hyper, empty", 2, READ, json.clone())
     };
-    let behind = Case {
-        address: front.grpc.clone(),
-        pids: vec![front.pid(), echo.pid()],
-        ..empty("gRPC: tonic, empty, behind another", 0, "/echo/behind", one.clone())
-    };
+    let behind =
+        |case| Case { address: front.grpc.clone(), pids: vec![front.pid(), echo.pid()], ..case };
+    let (one_behind, batch_behind) = (
+        empty("gRPC: tonic, empty, behind another", 0, "/echo/one-behind", one.clone()),
+        empty("gRPC, 100 rows: empty, behind another", 1, "/echo/batch-behind", hundred.clone()),
+    );
     vec![
         empty("gRPC: tonic, empty", 0, "/echo/one", one.clone()),
         empty("gRPC, 100 rows: tonic, empty", 1, "/echo/batch", hundred.clone()),
         hyper,
-        behind,
+        behind(one_behind),
+        behind(batch_behind),
         empty("gRPC: tonic, empty, of bytes", 0, "/echo/one-raw", one.clone()),
         empty("gRPC, 100 rows: tonic, of bytes", 1, "/echo/batch-raw", hundred.clone()),
         case("gRPC: from cache", 0, Some(0.8), Some(READ), cached),

@@ -60,7 +60,7 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    /// In front of another one, whom it passes on what is asked of it as `/echo/behind`.
+    /// In front of another one, to whom it passes on what is asked of it as `/echo/…-behind`.
     pub(crate) fn in_front_of(behind: &Self, answers: &Answers) -> Self {
         Self::spawn(answers, &[&behind.grpc])
     }
@@ -163,6 +163,12 @@ impl Empty {
         };
         Self { one: answer("one"), batch: answer("batch"), behind: None }
     }
+
+    fn pass_on(&self, path: &'static str, request: http::Request<Body>) -> Answering {
+        let Some(behind) = self.behind.clone() else { panic!("nothing is behind it") };
+        let passes = Passes(behind, PathAndQuery::from_static(path));
+        Box::pin(async { Ok(Grpc::new(AsIs).unary(passes, request).await) })
+    }
 }
 
 impl NamedService for Empty {
@@ -184,10 +190,8 @@ impl Service<http::Request<Body>> for Empty {
             "/echo/batch" => typed(self.batch.0.clone(), request),
             "/echo/one-raw" => raw(self.one.1.clone(), request),
             "/echo/batch-raw" => raw(self.batch.1.clone(), request),
-            "/echo/behind" => {
-                let Some(behind) = self.behind.clone() else { panic!("nothing is behind it") };
-                Box::pin(async { Ok(Grpc::new(AsIs).unary(Passes(behind), request).await) })
-            }
+            "/echo/one-behind" => self.pass_on("/echo/one", request),
+            "/echo/batch-behind" => self.pass_on("/echo/batch", request),
             path => panic!("no such echo: {path}"),
         }
     }
@@ -216,17 +220,16 @@ impl<Q, A: Default> UnaryService<Q> for Same<A> {
 }
 
 /// Has another one answer.
-struct Passes(Channel);
+struct Passes(Channel, PathAndQuery);
 
 impl UnaryService<Bytes> for Passes {
     type Response = Bytes;
     type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let mut client = tonic::client::Grpc::new(self.0.clone());
+        let (mut client, path) = (tonic::client::Grpc::new(self.0.clone()), self.1.clone());
         Box::pin(async move {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let path = PathAndQuery::from_static("/echo/one");
             client.unary(Request::new(request.into_inner()), path, AsIs).await
         })
     }

@@ -2,18 +2,20 @@
 
 use std::fmt;
 
-use super::Counted;
 use super::samples::{Sample, Samples, quantile_ms};
+use super::{Counted, HOME};
 
 /// The table's head.
 pub const HEAD: &str = "\
-| fault | failed | before | during | after | noticed | first good read | p99 back | home again | hedged | moves |
-|---|---|---|---|---|---|---|---|---|---|---|";
+| fault | failed | before | during | after | noticed | rerouted | first good read | p99 back | home again | hedged | moves |
+|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 /// Reads whose p99 is above twice what it was and this are disturbed, ms.
 const SLACK_MS: f64 = 10.0;
 /// The p99 is that of so long a stretch, ms, taken at every quarter of it.
 const STRETCH_MS: f64 = 1_000.0;
+/// So many answers in a row from elsewhere are no hedges that came first by chance.
+const IN_A_ROW: usize = 10;
 /// The first reads make connections, ms.
 const START_MS: f64 = 2_000.0;
 
@@ -42,9 +44,11 @@ pub struct Row {
     pub quantiles: [Quantiles; 3],
     /// Until the gateway said that something was wrong.
     pub noticed_ms: Option<i64>,
+    /// Until the first answer from elsewhere, after which all are.
+    pub rerouted_ms: Option<f64>,
     /// Until the first answer to a read that was due once the fault was there.
     pub first_good_ms: Option<f64>,
-    /// Until the p99 of a second was what it had been, for good.
+    /// From when on the p99 of each second was what it had been.
     pub steady_ms: Option<f64>,
     /// From its end until reads went home again, for good.
     pub home_ms: Option<f64>,
@@ -81,6 +85,7 @@ impl Row {
             failed: (samples.0.iter().filter(|s| s.failed()).count(), samples.0.len()),
             quantiles,
             noticed_ms,
+            rerouted_ms: rerouted(during).map(|at| at - begins),
             first_good_ms: good.min_by(f64::total_cmp).map(|at| at - begins),
             steady_ms: steady(samples, begins, ends, most_ms).map(|at| at - begins),
             home_ms: (end - ends - last_away > STRETCH_MS).then_some(last_away),
@@ -90,7 +95,15 @@ impl Row {
     }
 }
 
-/// From when on no stretch up to the end has a p99 above `most_ms`.
+/// When the first of [`IN_A_ROW`] came from elsewhere.
+fn rerouted(during: &[Sample]) -> Option<f64> {
+    let elsewhere = |sample: &Sample| !sample.failed() && sample.region != HOME;
+    let row = during.windows(IN_A_ROW).find(|row| row.iter().all(elsewhere))?;
+    Some(row[0].end_ms())
+}
+
+/// The start of the first stretch from which on none, up to the end of the fault, has a p99 above
+/// `most_ms`.
 fn steady(samples: &Samples, begins: f64, ends: f64, most_ms: f64) -> Option<f64> {
     let steps = ((ends - begins - STRETCH_MS) / STRETCH_MS * 4.0) as u32;
     let starts = (0..steps).map(|step| begins + f64::from(step) * STRETCH_MS / 4.0);
@@ -98,7 +111,7 @@ fn steady(samples: &Samples, begins: f64, ends: f64, most_ms: f64) -> Option<f64
     match starts.clone().rev().find(disturbed) {
         None => Some(begins),
         Some(last) if Some(last) == starts.clone().next_back() => None,
-        Some(last) => Some(last + STRETCH_MS),
+        Some(last) => Some(last + STRETCH_MS / 4.0),
     }
 }
 
@@ -120,7 +133,13 @@ impl fmt::Display for Row {
         }
         let ms = |ms: Option<f64>| ms.map_or("–".to_owned(), |ms| format!("{ms:.0} ms"));
         let noticed = ms(self.noticed_ms.map(|ms| ms as f64));
-        write!(f, " {noticed} | {} | {} |", ms(self.first_good_ms), ms(self.steady_ms))?;
+        let rerouted = ms(self.rerouted_ms);
+        write!(
+            f,
+            " {noticed} | {rerouted} | {} | {} |",
+            ms(self.first_good_ms),
+            ms(self.steady_ms)
+        )?;
         let home = self.home_ms.map_or("–".into(), |ms| format!("{:.1} s", ms / 1e3));
         let share = self.counted.hedges as f64 * 100.0 / all.max(1) as f64;
         write!(f, " {home} | {share:.1} % | {} |", self.counted.moves)
