@@ -16,6 +16,9 @@ fn a_clock_that_is_set_back_delays_nothing() {
         world.sites.iter().for_each(|site| site.log.set_faults(|faults| *faults = Faults::slow()));
         (0..3).for_each(|site| world.start(site, 1));
         run_for(&mut world, BEFORE_MS);
+        // One that is fenced would claim again, and reckon anew.
+        world.sites.iter().for_each(|site| site.slots[1].leave());
+        run_for(&mut world, AFTER_MS);
         let slots = world.sites.iter().flat_map(|site| &site.slots);
         slots.for_each(|slot| slot.process.set_skew_ms(-BACK_MS));
         run_for(&mut world, AFTER_MS);
