@@ -258,9 +258,7 @@ impl Session {
     async fn note_completeness(&mut self) -> Result<(), End> {
         let now_ms = self.shared.env.now_ms();
         let topic = append::topic(&self.shared, &self.partition.topic).await?;
-        if topic.is_some_and(|topic| topic.id != self.origin.topic.0) {
-            return Err(End::Remade(self.partition.topic.clone()));
-        }
+        self.check_topic(topic)?;
         self.end = self.shared.log.bounds(&self.partition).await?.committed_end;
         let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
         let Some(ahead) = ahead else { return Ok(()) };
@@ -269,6 +267,16 @@ impl Session {
         let known_ms = if ahead.fold.next() >= self.end { now_ms } else { appended_ms };
         self.complete_to_ms = self.complete_to_ms.max(known_ms);
         Ok(())
+    }
+
+    /// A topic that was made again is another origin.
+    fn check_topic(&self, topic: Option<TopicInfo>) -> Result<(), End> {
+        match topic {
+            Some(topic) if topic.id != self.origin.topic.0 => {
+                Err(End::Remade(self.partition.topic.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn take_repairs(&self) -> Vec<(u32, u64)> {
@@ -368,6 +376,9 @@ impl Session {
         if at > next {
             tail = self.shared.log.tail(vec![(self.partition.clone(), next)]).await?;
         }
+        // Only now it is certain of which topic this is a tail.
+        let topic = append::look_up(&self.shared, &self.partition.topic).await?;
+        self.check_topic(topic)?;
         Ok(Cohort { fold, tail, appended_ms })
     }
 }
