@@ -62,7 +62,8 @@ pub(super) struct Session {
     dirty_since_ms: Option<u64>,
     uncommitted: usize,
     uncommitted_bytes: usize,
-    /// The log's end when the last heartbeat asked for it.
+    /// The log's end when the last heartbeat asked for it, with what is not decided yet: a producer's
+    /// open transaction holds back what others append behind it.
     end: u64,
     /// When the next heartbeat is due, by the same clock.
     heartbeat_ms: u64,
@@ -259,7 +260,7 @@ impl Session {
         let now_ms = self.shared.env.now_ms();
         let topic = append::topic(&self.shared, &self.partition.topic).await?;
         self.check_topic(topic)?;
-        self.end = self.shared.log.bounds(&self.partition).await?.committed_end;
+        self.end = self.shared.log.end(&self.partition).await?;
         let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
         let Some(ahead) = ahead else { return Ok(()) };
         // A topic's stamps may be its producers', whose clocks may be ahead.
