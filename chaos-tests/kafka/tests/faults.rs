@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backbone::{
     CommitError, Log, LogError, Partition, Record, Retention, Tailer, TopicSpec, Writer,
@@ -13,6 +14,7 @@ use kafka::{Cluster, Tools, installation};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// Far more than anything here takes, ms.
 const DEADLINE_MS: u64 = 60_000;
@@ -155,6 +157,43 @@ async fn a_topic_made_again_is_another_and_its_tails_end() {
     assert_eq!(values(&log, &partition).await, ["new"]);
     let beyond = log.tail(vec![(partition, 5)]).await.map(|_| ());
     assert!(matches!(beyond, Err(LogError::Transient(_))), "{beyond:?}");
+}
+
+/// Another's producer may hold a partition back: what is read ends before its transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_is_beyond_what_is_not_decided() {
+    let cluster = Cluster::start();
+    let log = cluster.log(&options());
+    let partition = topic(&log, "t", 1).await;
+    log.append(&partition, vec![Record::new("k", "v")]).await.unwrap();
+    assert_eq!(log.end(&partition).await, Ok(1));
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.broker.bootstrap()).set("transactional.id", "foreign");
+    let foreign: BaseProducer = config.create().unwrap();
+    let patience = Duration::from_millis(DEADLINE_MS);
+    let foreign = tokio::task::spawn_blocking(move || {
+        foreign.init_transactions(patience).unwrap();
+        foreign.begin_transaction().unwrap();
+        foreign.send(BaseRecord::to("t").key("k").payload("open")).unwrap();
+        foreign.flush(patience).unwrap();
+        foreign
+    });
+    let foreign = foreign.await.unwrap();
+    log.append(&partition, vec![Record::new("k", "behind")]).await.unwrap();
+    assert_eq!(log.bounds(&partition).await.unwrap().committed_end, 1);
+    assert_eq!(log.end(&partition).await, Ok(3));
+    let aborted = tokio::task::spawn_blocking(move || foreign.abort_transaction(patience));
+    aborted.await.unwrap().unwrap();
+    let decided = async {
+        // With the mark of the transaction's end.
+        while log.bounds(&partition).await.unwrap().committed_end < 4 {
+            SystemEnv.sleep_ms(20).await;
+        }
+    };
+    in_time("the decision", decided).await;
+    assert_eq!(log.end(&partition).await, Ok(4));
+    let absent = Partition::new("t", 7);
+    assert_eq!(log.end(&absent).await, Err(LogError::NoSuchPartition(absent)));
 }
 
 /// KIP-848 is the latter; the cluster takes a group from the one to the other while it works.

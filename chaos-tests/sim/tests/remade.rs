@@ -6,6 +6,10 @@ use sim::{World, checks};
 
 const BEFORE_MS: u64 = 3_000;
 const AFTER_MS: u64 = 10_000;
+const FEW_MS: u64 = 400;
+/// Within which a node that starts claims its partitions.
+const CLAIM_MS: u64 = 100;
+const SEEDS: u64 = 40;
 
 #[test]
 fn what_a_deleted_topic_gave_is_kept_and_stays_fresh() {
@@ -47,5 +51,26 @@ fn run_for(world: &mut World, ms: u64) {
     while world.sim.elapsed_ms() < end_ms {
         assert!(world.sim.step(), "nothing left to run");
         checks::anytime(world).expect("no frontier is false");
+    }
+}
+
+/// A claim looks the topic up and then opens it; what is read must be of the topic that was looked up.
+#[test]
+fn a_topic_made_again_under_a_claim_is_not_taken_for_the_old_one() {
+    for seed in 0..SEEDS {
+        let mut world = World::new(seed).expect("a world");
+        (0..3).for_each(|site| world.start(site, 1));
+        // Few events: the new topic soon reaches the offsets at which the old one ended.
+        run_for(&mut world, FEW_MS);
+        world.calm();
+        sim::settle(&mut world).expect("every region equals the reference");
+        world.sites[0].slots[1].process.kill();
+        world.start(0, 1);
+        let until_ms = world.sim.random_u64() % CLAIM_MS;
+        run_for(&mut world, until_ms);
+        world.remake(0);
+        run_for(&mut world, BEFORE_MS);
+        world.calm();
+        sim::settle(&mut world).expect("every region equals the reference, of old and new");
     }
 }

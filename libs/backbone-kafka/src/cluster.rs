@@ -117,6 +117,17 @@ impl Cluster {
         let (start, end) = self.door.passed(marks)?;
         Ok(Bounds { start: start.max(0) as u64, committed_end: end.max(0) as u64 })
     }
+
+    /// The end with what is not decided yet.
+    pub(crate) async fn end(&self, partition: &Partition) -> Result<u64, LogError> {
+        self.check([partition]).await?;
+        let (producer, of, ms) = (self.producer(), partition.clone(), self.options.request_ms);
+        let end = blocking(move || native::end(producer.client(), &of, ms)).await?;
+        if matches!(end, Err(LogError::NoSuchPartition(_))) {
+            self.forget(&partition.topic);
+        }
+        self.door.passed(end)
+    }
 }
 
 impl Drop for Cluster {

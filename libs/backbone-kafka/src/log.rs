@@ -80,6 +80,10 @@ impl Log for KafkaLog {
         append(&self.cluster, partition, records).await
     }
 
+    async fn end(&self, partition: &Partition) -> Result<u64, LogError> {
+        self.cluster.end(partition).await
+    }
+
     fn max_record_bytes(&self) -> usize {
         self.cluster.options.max_record_bytes()
     }

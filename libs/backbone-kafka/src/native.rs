@@ -1,4 +1,4 @@
-//! What librdkafka can and rdkafka cannot: a topic's id, a position without a detour through
+//! What librdkafka can and rdkafka cannot: a topic's id, the end beyond what is decided, a position without a detour through
 //! another thread, headers whose names are not UTF-8. The only unsafe code; each function owns what
 //! it allocates, and copies what it returns.
 
@@ -9,15 +9,15 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
 
-use backbone::{LogError, TopicInfo};
+use backbone::{LogError, Partition, TopicInfo};
 use bytes::Bytes;
-use rdkafka::TopicPartitionList;
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::{Offset, TopicPartitionList};
 
-use crate::error::{is_absence, of_code};
+use crate::error::{general, is_absence, of_code};
 
 /// Something of librdkafka's, with its destructor.
 struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
@@ -59,25 +59,10 @@ pub(crate) fn describe<C: ClientContext>(
         let topics = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
         let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy)?;
         let api = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let options = c::rd_kafka_AdminOptions_new(rk, api);
-        let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy)?;
-        let mut why: [c_char; 512] = [0; 512];
-        c::rd_kafka_AdminOptions_set_request_timeout(
-            options.ptr(),
-            ms,
-            why.as_mut_ptr(),
-            why.len(),
-        );
+        let options = options(rk, api, ms)?;
         let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
         c::rd_kafka_DescribeTopics(rk, topics.ptr(), options.ptr(), queue.ptr());
-        let event = c::rd_kafka_queue_poll(queue.ptr(), ms.saturating_add(1_000));
-        let late = || LogError::Transient("the cluster described no topic in time".to_owned());
-        let event = Owned(NonNull::new(event).ok_or_else(late)?, c::rd_kafka_event_destroy);
-        let error: Code = c::rd_kafka_event_error(event.ptr()).into();
-        if error != Code::NoError {
-            let text = CStr::from_ptr(c::rd_kafka_event_error_string(event.ptr()));
-            return Err(of_code(error, text.to_string_lossy().into_owned()));
-        }
+        let event = answer(&queue, ms)?;
         let result = c::rd_kafka_event_DescribeTopics_result(event.ptr());
         let mut count = 0;
         let described = c::rd_kafka_DescribeTopics_result_topics(result, &mut count);
@@ -85,6 +70,86 @@ pub(crate) fn describe<C: ClientContext>(
             return Err(late());
         }
         described_topic(*described)
+    }
+}
+
+/// The offset after a partition's last record, whether its fate is decided or not: the only question
+/// that is asked as a reader of uncommitted records. Blocks for at most `ms`.
+pub(crate) fn end<C: ClientContext>(
+    client: &Client<C>,
+    partition: &Partition,
+    ms: u64,
+) -> Result<u64, LogError> {
+    let mut of = TopicPartitionList::with_capacity(1);
+    of.add_partition_offset(&partition.topic, partition.index as i32, Offset::End)
+        .map_err(|error| general(&error))?;
+    let rk = client.native_ptr();
+    let ms = i32::try_from(ms).unwrap_or(i32::MAX);
+    // SAFETY: as in `describe`.
+    unsafe {
+        let api = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
+        let options = options(rk, api, ms)?;
+        let all = c::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED;
+        let refused = c::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), all);
+        if let Some(refused) = NonNull::new(refused) {
+            drop(Owned(refused, c::rd_kafka_error_destroy));
+            return Err(LogError::Fatal("librdkafka knows no isolation level".to_owned()));
+        }
+        let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
+        c::rd_kafka_ListOffsets(rk, of.ptr(), options.ptr(), queue.ptr());
+        let event = answer(&queue, ms)?;
+        let result = c::rd_kafka_event_ListOffsets_result(event.ptr());
+        let mut count = 0;
+        let infos = c::rd_kafka_ListOffsets_result_infos(result, &mut count);
+        if infos.is_null() || count == 0 {
+            return Err(late());
+        }
+        let found = &*c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos);
+        match Code::from(found.err) {
+            Code::NoError => Ok(found.offset.max(0) as u64),
+            code if is_absence(code) => Err(LogError::NoSuchPartition(partition.clone())),
+            code => Err(of_code(code, format!("the end of {partition}: {code}"))),
+        }
+    }
+}
+
+fn late() -> LogError {
+    LogError::Transient("the cluster did not answer in time".to_owned())
+}
+
+/// # Safety
+/// `rk` is alive.
+unsafe fn options(
+    rk: *mut c::rd_kafka_t,
+    api: c::rd_kafka_admin_op_t,
+    ms: i32,
+) -> Result<Owned<c::rd_kafka_AdminOptions_t>, LogError> {
+    let mut why: [c_char; 512] = [0; 512];
+    // SAFETY: see above; the options are made here.
+    unsafe {
+        let options = c::rd_kafka_AdminOptions_new(rk, api);
+        let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy)?;
+        let (text, size) = (why.as_mut_ptr(), why.len());
+        c::rd_kafka_AdminOptions_set_request_timeout(options.ptr(), ms, text, size);
+        Ok(options)
+    }
+}
+
+/// The event that answers a question whose queue this is, unless that is an error.
+fn answer(
+    queue: &Owned<c::rd_kafka_queue_t>,
+    ms: i32,
+) -> Result<Owned<c::rd_kafka_event_t>, LogError> {
+    // SAFETY: the queue is alive, and the event is this function's; its text is copied.
+    unsafe {
+        let event = c::rd_kafka_queue_poll(queue.ptr(), ms.saturating_add(1_000));
+        let event = Owned(NonNull::new(event).ok_or_else(late)?, c::rd_kafka_event_destroy);
+        let error: Code = c::rd_kafka_event_error(event.ptr()).into();
+        if error != Code::NoError {
+            let text = CStr::from_ptr(c::rd_kafka_event_error_string(event.ptr()));
+            return Err(of_code(error, text.to_string_lossy().into_owned()));
+        }
+        Ok(event)
     }
 }
 

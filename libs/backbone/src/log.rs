@@ -204,6 +204,11 @@ pub trait Log: Tailer {
         partition: &Partition,
         records: Vec<Record>,
     ) -> Result<Vec<u64>, LogError>;
+    /// The offset after the last record, whether its fate is decided or not: all that was appended before
+    /// lies below it. In a log that shows nothing before it is decided that is the committed end.
+    async fn end(&self, partition: &Partition) -> Result<u64, LogError> {
+        Ok(self.bounds(partition).await?.committed_end)
+    }
     /// The most bytes ([`Record::size`]) that a record may have; a larger one may be refused for good.
     fn max_record_bytes(&self) -> usize;
     /// Fences every earlier writer of this name, and returns when their commits are decided: what

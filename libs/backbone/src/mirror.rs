@@ -68,7 +68,7 @@ pub struct Mirror {
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Ended {
-    /// The source's topics, or the list of those wanted, are not what they were.
+    /// The source's topics, their copies, or the list of those wanted are not what they were.
     #[error("the topics changed")]
     Changed,
     /// A log failed.
@@ -139,13 +139,13 @@ impl Mirror {
         let mut topics = self.topics.clone();
         let wanted = topics.borrow_and_update().clone();
         let found = self.survey(&wanted).await?;
-        self.make_targets(&found).await?;
+        let targets = self.make_targets(&found).await?;
         let mut writer =
             self.target.claim(&self.names.claim).await.map_err(|error| self.target_error(error))?;
-        let from = self.read_positions(&mut *writer, &found).await?;
+        let from = self.read_positions(&mut *writer, &found, &targets).await?;
         self.status.lock().start(&from);
         let copying = std::pin::pin!(self.copy(writer, from, &found));
-        let watching = std::pin::pin!(self.watch(topics, &wanted, &found));
+        let watching = std::pin::pin!(self.watch(topics, &wanted, &found, &targets));
         // Dropping a commit leaves its outcome unknown: the next session claims, and reads.
         match select(copying, watching).await {
             Either::Left((ended, _)) | Either::Right((ended, _)) => ended,

@@ -239,6 +239,55 @@ fn a_source_that_is_made_again_is_mirrored_from_its_start() {
 }
 
 #[test]
+fn a_copy_that_is_made_again_is_filled_from_the_sources_start() {
+    let world = World::new(7, Faults::slow());
+    let (sim, process) = (&world.sim, world.sim.process("mirror"));
+    world.source.make(&spec("b", 1));
+    let log = world.source.client(sim.env());
+    let records = (0..10).map(record).collect();
+    sim.block_on(log.append(&Partition::new("a", 0), records)).unwrap().unwrap();
+    let whole = || world.mirrored("a", 0) == (0..10).map(record).collect::<Vec<_>>();
+    let _running = world.mirror(&process);
+    sim.run_until(5_000, whole).unwrap();
+    // While it runs, and nothing comes that it would write there.
+    world.target.remake("eu.a");
+    sim.run_until(20_000, whole).unwrap();
+    // While it is away.
+    process.kill();
+    world.target.remake("eu.a");
+    let _running = world.mirror(&process);
+    sim.run_until(20_000, whole).unwrap();
+}
+
+#[test]
+fn a_position_that_does_not_name_the_copy_is_read_and_written_again() {
+    let world = World::new(8, Faults::slow());
+    let (sim, process) = (&world.sim, world.sim.process("mirror"));
+    world.source.make(&spec("b", 1));
+    let log = world.source.client(sim.env());
+    let records = (0..10).map(record).collect();
+    sim.block_on(log.append(&Partition::new("a", 0), records)).unwrap().unwrap();
+    let positions = Partition::new(POSITIONS_TOPIC, 0);
+    world.target.make(&backbone::mirror::positions_spec(&positions.topic));
+    let id = world.source.topic("a").unwrap().id;
+    let older = Record::new("eu.a/0", [&[1][..], &id, &10u64.to_be_bytes()].concat());
+    let target = world.target.client(sim.env());
+    sim.block_on(target.append(&positions, vec![older])).unwrap().unwrap();
+    let written = || {
+        let seen = content(&world.target, &positions);
+        seen.iter().any(|r| r.value.as_ref().is_some_and(|v| v.len() == 41 && v[0] == 2))
+    };
+    let _running = world.mirror(&process);
+    sim.run_until(20_000, written).unwrap();
+    sim.run_for(1_000).unwrap();
+    assert_eq!(world.mirrored("a", 0), [], "what the position says is there is not copied");
+    process.kill();
+    world.target.remake("eu.a");
+    let _running = world.mirror(&process);
+    sim.run_until(20_000, || world.mirrored("a", 0).len() == 10).unwrap();
+}
+
+#[test]
 fn a_source_that_lost_what_was_not_yet_mirrored_is_mirrored_from_its_start() {
     let world = World::new(5, Faults::slow());
     let (sim, process) = (&world.sim, world.sim.process("mirror"));

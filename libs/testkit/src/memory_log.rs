@@ -117,6 +117,11 @@ impl MemoryLog {
         Ok(self.brokers.state.lock().part(partition)?.bounds())
     }
 
+    /// The end of a partition with what is not decided yet, with no faults.
+    pub fn end(&self, partition: &Partition) -> Result<u64, LogError> {
+        Ok(self.brokers.state.lock().part(partition)?.end())
+    }
+
     /// The records that a new tail from 0 would see.
     #[must_use]
     pub fn visible(&self, partition: &Partition) -> Vec<Stored> {

@@ -61,7 +61,7 @@ fn spawn(shared: Arc<Shared>, store: Arc<Store>, topic: Arc<str>) -> Task {
 
 /// Returns without an error when a partition is to be read again from its start.
 async fn follow(shared: &Shared, store: &Store, topic: &Arc<str>) -> Result<(), LogError> {
-    let info = wait_for_topic(shared, topic).await?;
+    let info = wait_for_topic(shared, topic, store.shards()).await?;
     let from = shared.positions.lock().begin(topic, info.id, info.partitions);
     for (partition, _) in &from {
         let end = shared.log.bounds(partition).await?.committed_end;
@@ -85,10 +85,17 @@ async fn follow(shared: &Shared, store: &Store, topic: &Arc<str>) -> Result<(), 
     }
 }
 
-async fn wait_for_topic(shared: &Shared, topic: &str) -> Result<TopicInfo, LogError> {
+/// Waits until it is there, with a partition for every shard: a tail sees none that are added later.
+async fn wait_for_topic(shared: &Shared, topic: &str, shards: u32) -> Result<TopicInfo, LogError> {
+    let mut told = false;
     loop {
-        if let Some(info) = shared.log.topic(topic).await? {
-            return Ok(info);
+        match shared.log.topic(topic).await? {
+            Some(info) if info.partitions >= shards => return Ok(info),
+            Some(TopicInfo { partitions, .. }) if !told => {
+                told = true;
+                tracing::warn!(%topic, partitions, shards, "not read before it has a partition for every shard");
+            }
+            _ => {}
         }
         shared.pause(RETRY_MS).await;
     }

@@ -50,12 +50,14 @@ pub async fn run(shared: Arc<Shared>, store: Arc<Store>) {
 }
 
 /// Saves what changed since the last time. Positions are taken before the panes: what was applied
-/// in between is applied once more after a restart, which changes nothing.
+/// in between is applied once more after a restart, which changes nothing. One after the other: the
+/// positions of one may cover what another has taken and not saved yet.
 pub async fn save(
     shared: &Shared,
     store: &Store,
     with_catalog: bool,
 ) -> Result<(), CheckpointError> {
+    let _one_at_a_time = shared.saving.lock().await;
     let begun_ms = shared.env.monotonic_ms();
     let mut entries = shared.positions.lock().entries();
     entries.push((Bytes::from_static(SHARDS), Some(store.shards().to_be_bytes().to_vec().into())));
@@ -81,17 +83,56 @@ fn catalog_entries(shared: &Shared) -> Vec<(Bytes, Option<Bytes>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use backbone_local::{LocalLog, LogOptions};
     use clock::SystemEnv;
-    use store::MemoryCheckpoints;
+    use store::{Checkpoints, MemoryCheckpoints};
+    use tokio::sync::Notify;
 
     use super::*;
     use crate::shared::Identity;
     use crate::topics::Names;
 
-    /// A test, or an operator, who waits for what is saved must not be told of what is not.
+    /// Keeps the first save waiting until it is let go; counts those that were begun.
+    #[derive(Default)]
+    struct Gated {
+        begun: AtomicU32,
+        open: Notify,
+    }
+
+    #[async_trait::async_trait]
+    impl Checkpoints for Gated {
+        async fn load(&self) -> Result<Vec<(Bytes, Bytes)>, CheckpointError> {
+            Ok(Vec::new())
+        }
+
+        async fn save(&self, _: Vec<store::Record>) -> Result<(), CheckpointError> {
+            if self.begun.fetch_add(1, Ordering::SeqCst) == 0 {
+                self.open.notified().await;
+            }
+            Ok(())
+        }
+    }
+
+    /// A node that ends saves while its periodic checkpoint may be under way.
     #[tokio::test]
-    async fn the_last_checkpoint_is_one_that_was_saved() {
+    async fn a_checkpoint_does_not_overtake_another() {
+        let gated = Arc::new(Gated::default());
+        let (_data, shared) = shared(gated.clone());
+        let store = shared.store_of(16);
+        let (periodic, last) = (save(&shared, store, true), save(&shared, store, true));
+        let mut both = std::pin::pin!(futures::future::join(periodic, last));
+        // As far as they get.
+        assert!(futures::poll!(&mut both).is_pending());
+        assert_eq!(gated.begun.load(Ordering::SeqCst), 1, "the other one waits");
+        gated.open.notify_one();
+        let (periodic, last) = both.await;
+        assert_eq!((periodic, last), (Ok(()), Ok(())));
+        assert_eq!(gated.begun.load(Ordering::SeqCst), 2);
+    }
+
+    fn shared(checkpoints: Arc<dyn Checkpoints>) -> (tempfile::TempDir, Shared) {
         let (env, data) = (SystemEnv::shared(), tempfile::tempdir().unwrap());
         let log = LocalLog::open(data.path(), env.clone(), LogOptions::new("nyc", "ewr")).unwrap();
         let identity = Identity {
@@ -100,8 +141,15 @@ mod tests {
             regions: vec!["ewr".into()],
             topics: Names::default(),
         };
+        (data, Shared::new(identity, env, log, checkpoints))
+    }
+
+    /// A test, or an operator, who waits for what is saved must not be told of what is not.
+    #[tokio::test]
+    async fn the_last_checkpoint_is_one_that_was_saved() {
         let checkpoints = MemoryCheckpoints::default();
-        let shared = Shared::new(identity, env.clone(), log, Arc::new(checkpoints.clone()));
+        let (_data, shared) = shared(Arc::new(checkpoints.clone()));
+        let env = shared.env.clone();
         let store = shared.store_of(16);
         checkpoints.fail_saves(true);
         save(&shared, store, true).await.unwrap_err();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use backbone::Partition;
 
-/// Rates are of so many ms, at least, and of no more than twice as many.
-const SPAN_MS: i64 = 5_000;
+/// Rates are of so many ms of the steady clock, at least, and of no more than twice as many.
+const SPAN_MS: u64 = 5_000;
 
 /// By partition of this region's sources.
 pub type Claims = BTreeMap<Partition, Claim>;
@@ -22,25 +22,25 @@ pub struct Claim {
 impl Claim {
     /// Held from now on.
     #[must_use]
-    pub fn new(now_ms: i64) -> Self {
+    pub fn new(now_ms: u64) -> Self {
         Self { state: Ok(()), commits: Rate::new(now_ms), events: Rate::new(now_ms) }
     }
 
     /// One that is not held.
     #[must_use]
-    pub fn failed(why: String, now_ms: i64) -> Self {
+    pub fn failed(why: String, now_ms: u64) -> Self {
         Self { state: Err(why), ..Self::new(now_ms) }
     }
 
     /// A commit of so many events.
-    pub fn committed(&mut self, events: u64, now_ms: i64) {
+    pub fn committed(&mut self, events: u64, now_ms: u64) {
         self.commits.add(1, now_ms);
         self.events.add(events, now_ms);
     }
 
     /// Commits and events a second.
     #[must_use]
-    pub fn rates(&self, now_ms: i64) -> (f64, f64) {
+    pub fn rates(&self, now_ms: u64) -> (f64, f64) {
         (self.commits.per_s(now_ms), self.events.per_s(now_ms))
     }
 }
@@ -48,22 +48,22 @@ impl Claim {
 /// How often something happens: counted over the span under way and the one before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Rate {
-    since_ms: i64,
+    since_ms: u64,
     before: u64,
     now: u64,
 }
 
 impl Rate {
-    fn new(now_ms: i64) -> Self {
+    fn new(now_ms: u64) -> Self {
         Self { since_ms: now_ms, before: 0, now: 0 }
     }
 
-    fn add(&mut self, count: u64, now_ms: i64) {
+    fn add(&mut self, count: u64, now_ms: u64) {
         self.turn(now_ms);
         self.now += count;
     }
 
-    fn turn(&mut self, now_ms: i64) {
+    fn turn(&mut self, now_ms: u64) {
         let passed = now_ms.saturating_sub(self.since_ms) / SPAN_MS;
         if passed > 0 {
             self.before = if passed == 1 { self.now } else { 0 };
@@ -72,9 +72,9 @@ impl Rate {
         }
     }
 
-    fn per_s(mut self, now_ms: i64) -> f64 {
+    fn per_s(mut self, now_ms: u64) -> f64 {
         self.turn(now_ms);
-        let ms = SPAN_MS + now_ms.saturating_sub(self.since_ms).max(0);
+        let ms = SPAN_MS + now_ms.saturating_sub(self.since_ms);
         (self.before + self.now) as f64 * 1_000.0 / ms as f64
     }
 }

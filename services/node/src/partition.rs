@@ -175,7 +175,7 @@ fn spawn_partition(
                 };
                 let end = match claimed {
                     Ok(session) => {
-                        let claim = Claim::new(shared.env.now_ms());
+                        let claim = Claim::new(shared.env.monotonic_ms());
                         shared.claims.lock().insert(partition.clone(), claim);
                         session.run().await
                     }
@@ -187,7 +187,7 @@ fn spawn_partition(
                     return shared.tick();
                 }
                 tracing::info!(%partition, %end, "the fold begins again");
-                let claim = Claim::failed(end.to_string(), shared.env.now_ms());
+                let claim = Claim::failed(end.to_string(), shared.env.monotonic_ms());
                 shared.claims.lock().insert(partition.clone(), claim);
                 let pause = shared.pause(if end == End::Fenced { FENCED_MS } else { RETRY_MS });
                 tokio::select! {

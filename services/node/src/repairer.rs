@@ -14,8 +14,8 @@ use crate::shared::Shared;
 
 const LOOK_MS: u64 = 500;
 /// The first plea may be lost like anything else; the next ones come ever more slowly.
-const FIRST_WAIT_MS: i64 = 2_000;
-const LONGEST_WAIT_MS: i64 = 60_000;
+const FIRST_WAIT_MS: u64 = 2_000;
+const LONGEST_WAIT_MS: u64 = 60_000;
 /// After so many pleas somebody should look; asking goes on at the slowest pace.
 const ALARM_AFTER: u32 = 5;
 
@@ -25,8 +25,9 @@ struct Case {
     end: u64,
     rebuilt: bool,
     asked: u32,
-    wait_ms: i64,
-    due_ms: i64,
+    wait_ms: u64,
+    /// By the steady clock: a wall clock that is set back would put it off.
+    due_ms: u64,
 }
 
 /// Looks for what does not add up, forever.
@@ -68,7 +69,7 @@ async fn look(
     source: &str,
 ) -> Result<(), LogError> {
     let partition = Partition::new(delta_topic(shared, &origin.region, source), shard);
-    let now_ms = shared.env.now_ms();
+    let now_ms = shared.env.monotonic_ms();
     let place = (origin.clone(), shard);
     let Some(case) = cases.get_mut(&place) else {
         let end = shared.log.bounds(&partition).await?.committed_end;

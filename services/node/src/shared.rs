@@ -65,6 +65,8 @@ pub struct Shared {
     pub leaving: watch::Sender<bool>,
     /// When the last checkpoint that was saved was begun, by the environment's clock, ms.
     pub saved_ms: Mutex<Option<u64>>,
+    /// Held while a checkpoint is saved: one that was begun later must not overtake it.
+    pub saving: tokio::sync::Mutex<()>,
     store: OnceLock<Arc<Store>>,
 }
 
@@ -94,6 +96,7 @@ impl Shared {
             draining: watch::Sender::new(false),
             leaving: watch::Sender::new(false),
             saved_ms: Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
             store: OnceLock::new(),
         }
     }

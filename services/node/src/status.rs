@@ -330,7 +330,7 @@ fn counts(shared: &Shared) -> std::collections::HashMap<String, FoldCounts> {
 }
 
 fn claims(shared: &Shared) -> Vec<ClaimStatus> {
-    let now_ms = shared.env.now_ms();
+    let now_ms = shared.env.monotonic_ms();
     let status = |(partition, claim): (&Partition, &Claim)| {
         let (commits_per_s, events_per_s) = claim.rates(now_ms);
         ClaimStatus {

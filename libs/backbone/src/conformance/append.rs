@@ -65,6 +65,8 @@ async fn append_visible(bench: Bench) -> Checked {
         let records = numbered(&format!("in-{index}"), 10);
         let offsets = bench.log.append(&partition, records.clone()).await?;
         bench.committed(&partition, offsets[9] + 1).await?;
+        let end = bench.log.end(&partition).await?;
+        check!(end == offsets[9] + 1, "the end is {end} after {offsets:?}");
         let seen = bench.visible(&partition).await?;
         let at: Vec<u64> = seen.iter().map(|stored| stored.offset).collect();
         check!(at == offsets, "records at {at:?}, acknowledged at {offsets:?}");

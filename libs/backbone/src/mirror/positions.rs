@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::survey::Found;
+use super::survey::{Found, Targets};
 use super::{Ended, Mirror};
 use crate::log::{LogError, Partition, Record, Retention, TopicSpec, Writer};
 
@@ -15,16 +15,20 @@ use crate::log::{LogError, Partition, Record, Retention, TopicSpec, Writer};
 pub const POSITIONS_TOPIC: &str = "mesh-mirror-positions";
 /// Positions are never removed.
 const NULL_MS: i64 = 60_000;
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// What was written before positions named the copy.
+const WITHOUT_COPY: u8 = 1;
 const READ_RECORDS: usize = 10_000;
 /// Longer than a commit of another mirror may be under way; a claim that is fenced meanwhile may never see
 /// its mark.
 const READ_ALL_MS: u64 = 30_000;
 
-/// The next offset to copy of a partition, and of which topic it is one.
+/// The next offset to copy of a partition, of which topic it is one, and to which it is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) topic_id: [u8; 16],
+    /// Not known of a record in the older format.
+    pub(super) copy_id: Option<[u8; 16]>,
     pub(super) next: u64,
 }
 
@@ -43,18 +47,23 @@ fn key(from: &str, partition: &Partition) -> Bytes {
 impl Position {
     /// The record that says so.
     pub(super) fn record(&self, from: &str, partition: &Partition) -> Record {
-        let mut value = Vec::with_capacity(25);
-        value.push(FORMAT);
+        let mut value = Vec::with_capacity(41);
+        value.push(self.copy_id.map_or(WITHOUT_COPY, |_| FORMAT));
         value.extend_from_slice(&self.topic_id);
+        value.extend_from_slice(self.copy_id.as_ref().map_or(&[], |id| &id[..]));
         value.extend_from_slice(&self.next.to_be_bytes());
         Record::new(key(from, partition), value)
     }
 
     fn decode(value: &[u8]) -> Option<Self> {
         let (&format, rest) = value.split_first()?;
-        let (topic_id, next) = rest.split_first_chunk()?;
-        let next = u64::from_be_bytes(next.try_into().ok()?);
-        (format == FORMAT).then_some(Self { topic_id: *topic_id, next })
+        let (&topic_id, rest) = rest.split_first_chunk()?;
+        let (copy_id, next) = match format {
+            FORMAT => rest.split_first_chunk().map(|(id, next)| (Some(*id), next))?,
+            WITHOUT_COPY => (None, rest),
+            _ => return None,
+        };
+        Some(Self { topic_id, copy_id, next: u64::from_be_bytes(next.try_into().ok()?) })
     }
 }
 
@@ -64,6 +73,7 @@ impl Mirror {
         &self,
         writer: &mut dyn Writer,
         found: &Found,
+        targets: &Targets,
     ) -> Result<BTreeMap<Partition, Position>, Ended> {
         let serial = self.env.random_u64().to_be_bytes().to_vec();
         let mark = Record::new(format!("{}#claim", self.from), serial);
@@ -75,18 +85,31 @@ impl Mirror {
         };
         let kept = reading.unwrap_or_else(late).map_err(|error| self.target_error(error))?;
         let mut from = BTreeMap::new();
+        let mut rewritten = Vec::new();
         for (topic, info) in &found.0 {
+            let start =
+                Position { topic_id: info.id, copy_id: targets.get(topic).copied(), next: 0 };
             for index in 0..info.partitions {
                 let partition = Partition::new(Arc::clone(topic), index);
-                let value = kept.get(&key(&self.from, &partition));
-                let next = value.map_or(Ok(0), |value| self.resume(&partition, info.id, value))?;
-                from.insert(partition, Position { topic_id: info.id, next });
+                let mut position = start;
+                if let Some(value) = kept.get(&key(&self.from, &partition)) {
+                    let kept = self.decode(&partition, value)?;
+                    position.next = self.resume(&partition, kept, start);
+                    // At once: a topic that seldom changes would go on without the copy's name.
+                    if kept.copy_id.is_none() {
+                        rewritten.push((self.positions(), position.record(&self.from, &partition)));
+                    }
+                }
+                from.insert(partition, position);
             }
+        }
+        if !rewritten.is_empty() {
+            writer.commit(rewritten).await?;
         }
         Ok(from)
     }
 
-    fn resume(&self, partition: &Partition, id: [u8; 16], value: &[u8]) -> Result<u64, Ended> {
+    fn decode(&self, partition: &Partition, value: &[u8]) -> Result<Position, Ended> {
         let unknown = || {
             self.target_error(LogError::Fatal(format!(
                 "{}: the position of {}.{partition} is in an unknown format; \
@@ -94,12 +117,18 @@ impl Mirror {
                 self.names.positions, self.from
             )))
         };
-        let kept = Position::decode(value).ok_or_else(unknown)?;
-        if kept.topic_id == id {
-            return Ok(kept.next);
+        Position::decode(value).ok_or_else(unknown)
+    }
+
+    /// Where to go on: from the start, if the source's topic or the copy is another one now.
+    fn resume(&self, partition: &Partition, kept: Position, now: Position) -> u64 {
+        let same_copy = kept.copy_id.is_none() || kept.copy_id == now.copy_id;
+        if kept.topic_id == now.topic_id && same_copy {
+            return kept.next;
         }
-        tracing::warn!(from = %self.from, %partition, "made again; mirrored from its start");
-        Ok(0)
+        let what = if same_copy { "the source" } else { "the copy" };
+        tracing::warn!(from = %self.from, %partition, "{what} was made again; mirrored from its start");
+        0
     }
 
     /// Where positions are.
@@ -131,22 +160,24 @@ mod tests {
 
     #[test]
     fn positions_are_frozen_bytes() {
-        let position = Position { topic_id: [7; 16], next: 258 };
+        let position = Position { topic_id: [7; 16], copy_id: Some([9; 16]), next: 258 };
         let record = position.record("eu", &Partition::new("mesh-catalog", 3));
         assert_eq!(record.key.as_deref(), Some(&b"eu.mesh-catalog/3"[..]));
         let value = record.value.unwrap();
-        assert_eq!(value, [&[1][..], &[7; 16], &[0, 0, 0, 0, 0, 0, 1, 2]].concat());
+        assert_eq!(value, [&[2][..], &[7; 16], &[9; 16], &[0, 0, 0, 0, 0, 0, 1, 2]].concat());
         assert_eq!(Position::decode(&value), Some(position));
+        let older = [&[1][..], &[7; 16], &[0, 0, 0, 0, 0, 0, 1, 2]].concat();
+        assert_eq!(Position::decode(&older), Some(Position { copy_id: None, ..position }));
     }
 
     #[test]
     fn a_position_of_another_format_is_refused() {
-        let good = Position { topic_id: [7; 16], next: 258 }.record("eu", &Partition::new("t", 0));
-        let good = good.value.unwrap();
+        let good = Position { topic_id: [7; 16], copy_id: Some([9; 16]), next: 258 };
+        let good = good.record("eu", &Partition::new("t", 0)).value.unwrap();
         for end in 0..good.len() {
             assert_eq!(Position::decode(&good[..end]), None);
         }
         assert_eq!(Position::decode(&[&good[..], &[0]].concat()), None);
-        assert_eq!(Position::decode(&[&[2], &good[1..]].concat()), None);
+        assert_eq!(Position::decode(&[&[3], &good[1..]].concat()), None);
     }
 }

@@ -33,7 +33,7 @@ impl MirrorStatus {
     /// A session begins at these positions.
     pub(super) fn start(&mut self, from: &BTreeMap<Partition, Position>) {
         let known = std::mem::take(&mut self.partitions);
-        for (partition, &Position { topic_id, next }) in from {
+        for (partition, &Position { topic_id, next, .. }) in from {
             let same = known.get(partition).filter(|known| known.topic_id == topic_id);
             let source_end = same.map_or(next, |known| known.source_end);
             let position = MirrorPosition { topic_id, next, source_end };

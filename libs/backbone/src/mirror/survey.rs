@@ -22,6 +22,9 @@ const NULL_MS: i64 = 60_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found(pub(super) BTreeMap<Arc<str>, TopicInfo>);
 
+/// The ids of the copies in the target, by the source's topic.
+pub(super) type Targets = BTreeMap<Arc<str>, [u8; 16]>;
+
 impl Mirror {
     /// The name in the target.
     pub(super) fn target_name(&self, topic: &str) -> Arc<str> {
@@ -39,29 +42,49 @@ impl Mirror {
     }
 
     /// Makes what the mirror writes to.
-    pub(super) async fn make_targets(&self, found: &Found) -> Result<(), Ended> {
-        let mirrored = found.0.iter().map(|(topic, info)| TopicSpec {
-            name: self.target_name(topic),
-            partitions: info.partitions,
-            retention: Retention::Compact { null_ms: NULL_MS },
-        });
-        for spec in mirrored.chain([positions_spec(&self.names.positions)]) {
-            self.target.ensure(&spec).await.map_err(|error| self.target_error(error))?;
+    pub(super) async fn make_targets(&self, found: &Found) -> Result<Targets, Ended> {
+        self.ensure(&positions_spec(&self.names.positions)).await?;
+        let mut targets = Targets::new();
+        for (topic, info) in &found.0 {
+            let copy = TopicSpec {
+                name: self.target_name(topic),
+                partitions: info.partitions,
+                retention: Retention::Compact { null_ms: NULL_MS },
+            };
+            targets.insert(topic.clone(), self.ensure(&copy).await?.id);
+        }
+        Ok(targets)
+    }
+
+    async fn ensure(&self, spec: &TopicSpec) -> Result<TopicInfo, Ended> {
+        self.target.ensure(spec).await.map_err(|error| self.target_error(error))
+    }
+
+    /// A copy that was deleted, or made again, lacks what the positions say is there.
+    async fn check_targets(&self, targets: &Targets) -> Result<(), Ended> {
+        for (topic, id) in targets {
+            let copy = self.target.topic(&self.target_name(topic)).await;
+            let copy = copy.map_err(|error| self.target_error(error))?;
+            if copy.map(|copy| copy.id) != Some(*id) {
+                return Err(Ended::Changed);
+            }
         }
         Ok(())
     }
 
-    /// Looks at the source again and again, until there is something other to mirror.
+    /// Looks at the source and the copies again and again, until there is something other to mirror.
     pub(super) async fn watch(
         &self,
         mut topics: watch::Receiver<Vec<Arc<str>>>,
         wanted: &[Arc<str>],
         found: &Found,
+        targets: &Targets,
     ) -> Result<(), Ended> {
         loop {
             if self.survey(wanted).await? != *found {
                 return Err(Ended::Changed);
             }
+            self.check_targets(targets).await?;
             self.measure_lag(found).await?;
             let pause = self.env.sleep_ms(SURVEY_MS);
             match select(Box::pin(topics.changed()), pause).await {

@@ -130,6 +130,11 @@ impl Log for Client {
         refused.map_or(Ok(offsets), Err)
     }
 
+    async fn end(&self, partition: &Partition) -> Result<u64, LogError> {
+        self.ask(|faults| faults.read_error).await?;
+        Ok(self.brokers.state.lock().part(partition)?.end())
+    }
+
     fn max_record_bytes(&self) -> usize {
         RECORD_BYTES
     }

@@ -81,6 +81,11 @@ impl Part {
         Bounds { start: self.start, committed_end: committed_end.max(self.start) }
     }
 
+    /// The end, with what is not decided.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Records from `from` on, at most `max`, and the offset after them.
     pub(super) fn read(&self, from: u64, max: usize) -> Found {
         let Bounds { start, committed_end } = self.bounds();

@@ -21,7 +21,7 @@ use crate::mesh::Mesh;
 /// Batches in flight.
 const WINDOW: usize = 8;
 /// How long nothing may be acknowledged before giving up, ms.
-const GIVE_UP_MS: i64 = 60_000;
+const GIVE_UP_MS: u64 = 60_000;
 /// How long an acknowledgement may take before the stream counts as broken, ms.
 const ANSWER_MS: u64 = 15_000;
 /// Waits between streams, ms: doubled from the first to the last.
@@ -45,7 +45,7 @@ pub(crate) struct Sender {
     unacknowledged: VecDeque<Vec<Bytes>>,
     delivered: Delivered,
     /// When something was last acknowledged, ms.
-    progress_ms: i64,
+    progress_ms: u64,
     streams: u64,
 }
 
@@ -88,7 +88,7 @@ impl Sender {
     ) -> Result<()> {
         let Some(first) = batches.recv().await else { return Ok(()) };
         self.unacknowledged.push_back(first);
-        self.progress_ms = self.env.now_ms();
+        self.progress_ms = self.env.monotonic_ms();
         let mut backoff_ms = BACKOFF_MS.0;
         loop {
             let before_ms = self.progress_ms;
@@ -97,7 +97,7 @@ impl Sender {
                 Err(Broken::Refused(error)) => return Err(error),
                 Err(Broken::Retry(error)) => error,
             };
-            if self.env.now_ms() - self.progress_ms > GIVE_UP_MS {
+            if self.env.monotonic_ms() - self.progress_ms > GIVE_UP_MS {
                 return Err(error);
             }
             let moved = self.progress_ms > before_ms;
@@ -143,7 +143,7 @@ impl Sender {
                     let answer: PushResponse = answer.unwrap_or_else(ended).map_err(&broken)?;
                     self.unacknowledged.pop_front();
                     self.delivered.events += answer.accepted;
-                    self.progress_ms = self.env.now_ms();
+                    self.progress_ms = self.env.monotonic_ms();
                     acknowledged(answer.accepted);
                 }
                 batch = batches.recv(), if more && room => match batch {

@@ -2,14 +2,14 @@
 //! out; the loop that has the processes does what it says.
 
 /// The first wait before a restart, ms; doubled for each that follows.
-const BACKOFF_MIN_MS: i64 = 100;
+const BACKOFF_MIN_MS: u64 = 100;
 /// The longest wait before a restart, ms.
-const BACKOFF_MAX_MS: i64 = 5_000;
+const BACKOFF_MAX_MS: u64 = 5_000;
 /// A process that ran for this long was well: the next restart is quick again.
-const WELL_AFTER_MS: i64 = 10_000;
+const WELL_AFTER_MS: u64 = 10_000;
 /// How long a process has for an orderly end, ms; then it is killed. A node that is still asked stays
 /// for five seconds, and hands over what it holds.
-const STOP_MS: i64 = 15_000;
+const STOP_MS: u64 = 15_000;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +41,16 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Stopped,
-    Running { since_ms: i64 },
-    Waiting { until_ms: i64 },
-    Stopping { kill_ms: Option<i64>, restart: bool },
+    Running { since_ms: u64 },
+    Waiting { until_ms: u64 },
+    Stopping { kill_ms: Option<u64>, restart: bool },
 }
 
 /// The state of one process as far as starting and stopping it goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keeper {
     state: State,
-    backoff_ms: i64,
+    backoff_ms: u64,
 }
 
 impl Keeper {
@@ -60,7 +60,7 @@ impl Keeper {
     }
 
     /// Takes one event in; says what to do about it.
-    pub(crate) fn step(&mut self, event: Event, now_ms: i64) -> Option<Action> {
+    pub(crate) fn step(&mut self, event: Event, now_ms: u64) -> Option<Action> {
         match (self.state, event) {
             (State::Stopped | State::Waiting { .. }, Event::Start) => {
                 self.backoff_ms = BACKOFF_MIN_MS;
@@ -101,7 +101,7 @@ impl Keeper {
     }
 
     /// When it wants an [`Event::Tick`], if it does.
-    pub(crate) fn wake_ms(&self) -> Option<i64> {
+    pub(crate) fn wake_ms(&self) -> Option<u64> {
         match self.state {
             State::Waiting { until_ms } => Some(until_ms),
             State::Stopping { kill_ms, .. } => kill_ms,
@@ -124,18 +124,18 @@ impl Keeper {
         matches!(self.state, State::Running { .. })
     }
 
-    fn spawn(&mut self, now_ms: i64) -> Option<Action> {
+    fn spawn(&mut self, now_ms: u64) -> Option<Action> {
         self.state = State::Running { since_ms: now_ms };
         Some(Action::Spawn)
     }
 
-    fn stop(&mut self, kill: bool, now_ms: i64) -> Option<Action> {
+    fn stop(&mut self, kill: bool, now_ms: u64) -> Option<Action> {
         let kill_ms = (!kill).then_some(now_ms + STOP_MS);
         self.state = State::Stopping { kill_ms, restart: false };
         Some(if kill { Action::Kill } else { Action::Terminate })
     }
 
-    fn wait(&mut self, since_ms: i64, now_ms: i64) {
+    fn wait(&mut self, since_ms: u64, now_ms: u64) {
         if now_ms - since_ms >= WELL_AFTER_MS {
             self.backoff_ms = BACKOFF_MIN_MS;
         }
@@ -210,7 +210,7 @@ mod tests {
     proptest! {
         /// Never two processes at once, no signal to none, and a stop always ends it.
         #[test]
-        fn one_process_at_most(events in prop::collection::vec((0u8..5, 0i64..4_000), 0..200)) {
+        fn one_process_at_most(events in prop::collection::vec((0u8..5, 0u64..4_000), 0..200)) {
             let mut keeper = Keeper::new();
             let (mut alive, mut now) = (false, 0);
             for (kind, pause) in events {

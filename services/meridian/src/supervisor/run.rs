@@ -172,7 +172,7 @@ impl Loop {
     }
 
     fn step(&mut self, id: &ProcessId, event: Event) {
-        let now_ms = self.env.now_ms();
+        let now_ms = self.env.monotonic_ms();
         let Some(process) = self.processes.get_mut(id) else { return };
         let signal = |process: &Process, signal| {
             process.running.iter().for_each(|running| running.signal(signal));
@@ -198,7 +198,7 @@ impl Loop {
             }
             Err(error) => {
                 tracing::error!(process = %id, %error, "cannot start");
-                process.keeper.step(Event::Exited, self.env.now_ms());
+                process.keeper.step(Event::Exited, self.env.monotonic_ms());
                 process.exits += 1;
             }
         }
@@ -322,9 +322,9 @@ impl Loop {
     }
 }
 
-async fn until(env: &Arc<dyn Env>, at_ms: Option<i64>) {
+async fn until(env: &Arc<dyn Env>, at_ms: Option<u64>) {
     match at_ms {
-        Some(at_ms) => env.sleep_ms(u64::try_from(at_ms - env.now_ms()).unwrap_or(0)).await,
+        Some(at_ms) => env.sleep_ms(at_ms.saturating_sub(env.monotonic_ms())).await,
         None => std::future::pending().await,
     }
 }

@@ -19,14 +19,14 @@ use crate::applier::delta_topic;
 use crate::shared::Shared;
 
 /// An event waits at most this long for its commit …
-const COMMIT_EVERY_MS: i64 = 20;
+const COMMIT_EVERY_MS: u64 = 20;
 /// … but behind the log's end larger commits are worth more than early ones: a pane that changes
 /// ten times is written, mirrored and merged once.
-const CATCH_UP_EVERY_MS: i64 = 200;
+const CATCH_UP_EVERY_MS: u64 = 200;
 /// A partition with more events than this before it is behind.
 const BEHIND_EVENTS: u64 = 1_000;
 /// Progress is written in all shards this often, events or not.
-const HEARTBEAT_MS: i64 = 200;
+const HEARTBEAT_MS: u64 = 200;
 /// More events than this are not put into one commit.
 const COMMIT_EVENTS: usize = 2_000;
 /// Nor more bytes of them: broken ones go into the commit whole, as dead letters.
@@ -57,13 +57,16 @@ pub(super) struct Session {
     pub(super) generation: u64,
     /// Never decreases: what the last commit said.
     pub(super) complete_to_ms: i64,
-    /// When the oldest uncommitted event was folded, ms.
-    dirty_since_ms: Option<i64>,
+    /// When the oldest uncommitted event was folded, ms. What is due is reckoned by the steady clock: a
+    /// wall clock that is set back would put it off.
+    dirty_since_ms: Option<u64>,
     uncommitted: usize,
     uncommitted_bytes: usize,
-    /// The log's end when the last heartbeat asked for it.
+    /// The log's end when the last heartbeat asked for it, with what is not decided yet: a producer's
+    /// open transaction holds back what others append behind it.
     end: u64,
-    heartbeat_ms: i64,
+    /// When the next heartbeat is due, by the same clock.
+    heartbeat_ms: u64,
 }
 
 struct StorePanes<'a>(&'a Store);
@@ -110,7 +113,7 @@ impl Session {
             uncommitted: 0,
             uncommitted_bytes: 0,
             end: 0,
-            heartbeat_ms: shared.env.now_ms() - HEARTBEAT_MS,
+            heartbeat_ms: shared.env.monotonic_ms(),
         };
         session.check_proven()?;
         session.take_plans().await?;
@@ -130,26 +133,24 @@ impl Session {
     /// The last commit: what is folded, and in every shard how far that is, so that whoever comes
     /// next folds nothing again.
     async fn leave(&mut self) -> End {
-        let now_ms = self.shared.env.now_ms();
-        self.heartbeat_ms = now_ms - HEARTBEAT_MS;
-        self.commit(now_ms).await.err().unwrap_or(End::Left)
+        self.heartbeat_ms = self.shared.env.monotonic_ms();
+        self.commit().await.err().unwrap_or(End::Left)
     }
 
     /// One turn: what is due is committed, else what has come is folded.
     async fn turn(&mut self) -> Result<(), End> {
-        let now_ms = self.shared.env.now_ms();
-        let due_ms = self.due_ms();
+        let wait_ms = self.due_ms().saturating_sub(self.shared.env.monotonic_ms());
         let full = self.uncommitted >= COMMIT_EVENTS || self.uncommitted_bytes >= COMMIT_BYTES;
-        if now_ms >= due_ms || full {
-            return self.commit(now_ms).await;
+        if wait_ms == 0 || full {
+            return self.commit().await;
         }
         let mut catalog = self.shared.catalog.subscribe();
         if catalog.borrow_and_update().generation() != self.generation {
             // What is folded so far is committed under the generation that it was folded with.
-            self.commit(now_ms).await?;
+            self.commit().await?;
             return self.take_plans().await;
         }
-        let timer = self.shared.env.sleep_ms((due_ms - now_ms).max(0) as u64);
+        let timer = self.shared.env.sleep_ms(wait_ms);
         let arrived = tokio::select! {
             biased;
             () = timer => None,
@@ -163,8 +164,8 @@ impl Session {
         }
     }
 
-    fn due_ms(&self) -> i64 {
-        let heartbeat_ms = self.heartbeat_ms + HEARTBEAT_MS;
+    fn due_ms(&self) -> u64 {
+        let heartbeat_ms = self.heartbeat_ms;
         let wait_ms = if self.is_behind() { CATCH_UP_EVERY_MS } else { COMMIT_EVERY_MS };
         self.dirty_since_ms.map_or(heartbeat_ms, |since_ms| heartbeat_ms.min(since_ms + wait_ms))
     }
@@ -189,7 +190,7 @@ impl Session {
             self.uncommitted_bytes += stored.record.size();
         }
         cohort.fold.skip_to(next);
-        self.dirty_since_ms.get_or_insert_with(|| self.shared.env.now_ms());
+        self.dirty_since_ms.get_or_insert_with(|| self.shared.env.monotonic_ms());
         self.join_cohort(index).await
     }
 
@@ -208,7 +209,7 @@ impl Session {
     /// whose tail stands where it should: the newcomer's may have been read too far.
     async fn join_cohort(&mut self, index: usize) -> Result<(), End> {
         let Some(host) = self.host_of(index) else { return Ok(()) };
-        self.commit(self.shared.env.now_ms()).await?;
+        self.commit().await?;
         let joined = self.cohorts.remove(index).fold;
         let host = if host > index { host - 1 } else { host };
         self.cohorts[host].fold.join(joined);
@@ -224,28 +225,28 @@ impl Session {
     }
 
     /// Commits what is folded; with a heartbeat in all shards when that is due.
-    async fn commit(&mut self, now_ms: i64) -> Result<(), End> {
-        let heartbeat = now_ms - self.heartbeat_ms >= HEARTBEAT_MS;
+    async fn commit(&mut self) -> Result<(), End> {
+        let heartbeat = self.shared.env.monotonic_ms() >= self.heartbeat_ms;
         if heartbeat {
-            self.note_completeness(now_ms).await?;
+            self.note_completeness().await?;
         }
         let repairs = self.take_repairs();
         commit::write(self, heartbeat, &repairs).await?;
-        self.tell(now_ms);
+        self.tell();
         self.dirty_since_ms = None;
         (self.uncommitted, self.uncommitted_bytes) = (0, 0);
         if heartbeat {
             // From its end: where a commit takes longer than the pause between heartbeats, one
             // would follow the other, and nothing be folded.
-            self.heartbeat_ms = self.shared.env.now_ms();
+            self.heartbeat_ms = self.shared.env.monotonic_ms() + HEARTBEAT_MS;
         }
         Ok(())
     }
 
     /// For people: nothing is decided by it.
-    fn tell(&self, now_ms: i64) {
+    fn tell(&self) {
         if let Some(claim) = self.shared.claims.lock().get_mut(&self.partition) {
-            claim.committed(self.uncommitted as u64, now_ms);
+            claim.committed(self.uncommitted as u64, self.shared.env.monotonic_ms());
         }
         let next = self.cohorts.iter().map(|cohort| cohort.fold.next()).max();
         if let Some(next) = next {
@@ -255,12 +256,11 @@ impl Session {
     }
 
     /// Everything appended before the end was asked for is folded if `next` has reached the end.
-    async fn note_completeness(&mut self, now_ms: i64) -> Result<(), End> {
+    async fn note_completeness(&mut self) -> Result<(), End> {
+        let now_ms = self.shared.env.now_ms();
         let topic = append::topic(&self.shared, &self.partition.topic).await?;
-        if topic.is_some_and(|topic| topic.id != self.origin.topic.0) {
-            return Err(End::Remade(self.partition.topic.clone()));
-        }
-        self.end = self.shared.log.bounds(&self.partition).await?.committed_end;
+        self.check_topic(topic)?;
+        self.end = self.shared.log.end(&self.partition).await?;
         let ahead = self.cohorts.iter().max_by_key(|cohort| cohort.fold.next());
         let Some(ahead) = ahead else { return Ok(()) };
         // A topic's stamps may be its producers', whose clocks may be ahead.
@@ -268,6 +268,16 @@ impl Session {
         let known_ms = if ahead.fold.next() >= self.end { now_ms } else { appended_ms };
         self.complete_to_ms = self.complete_to_ms.max(known_ms);
         Ok(())
+    }
+
+    /// A topic that was made again is another origin.
+    fn check_topic(&self, topic: Option<TopicInfo>) -> Result<(), End> {
+        match topic {
+            Some(topic) if topic.id != self.origin.topic.0 => {
+                Err(End::Remade(self.partition.topic.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn take_repairs(&self) -> Vec<(u32, u64)> {
@@ -367,6 +377,9 @@ impl Session {
         if at > next {
             tail = self.shared.log.tail(vec![(self.partition.clone(), next)]).await?;
         }
+        // Only now it is certain of which topic this is a tail.
+        let topic = append::look_up(&self.shared, &self.partition.topic).await?;
+        self.check_topic(topic)?;
         Ok(Cohort { fold, tail, appended_ms })
     }
 }
