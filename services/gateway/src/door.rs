@@ -25,7 +25,7 @@ use crate::keys::Rows;
 use crate::metrics::Instruments;
 use crate::pushing::{self, Push, Pusher};
 use crate::question::{check, names_to_plans};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_too_much, too_much};
 use crate::regions::Regions;
 use crate::request::{FeatureRequest, loose};
 use crate::resolutions::{Names, Resolutions};
@@ -169,6 +169,9 @@ impl Door {
                     return Ok(answer);
                 }
                 Err(Unanswered::NotAsked) => {}
+                Err(Unanswered::Status(status)) if is_too_much(&status) => {
+                    return Err(too_much(region, &status));
+                }
                 Err(Unanswered::Status(status)) => {
                     reasons.push(format!("{region}: {}", status.message()));
                 }

@@ -23,7 +23,7 @@ use crate::deadline::Deadline;
 use crate::gate::Permit;
 use crate::hop;
 use crate::metrics::Instruments;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_too_much, too_much};
 use crate::regions::{Region, Regions};
 use crate::token;
 
@@ -92,7 +92,7 @@ impl Pusher {
             };
             let again = is_down(&status) && self.counts_once(&request);
             if !(again && self.may_repeat(backoff_ms, deadline).await) {
-                return Err(wrong(&request, &status)
+                return Err(wrong(&own.name, &request, &status)
                     .unwrap_or_else(|| self.not_pushed(status.message().to_owned())));
             }
             backoff_ms = (backoff_ms * 2).min(BACKOFF_MS.1);
@@ -163,7 +163,7 @@ impl Pusher {
                 }
                 Err(status) => status,
             };
-            if let Some(refusal) = wrong(&request, &status) {
+            if let Some(refusal) = wrong(&region.name, &request, &status) {
                 return Err(refusal);
             }
             reasons.push(format!("{}: {}", region.name, status.message()));
@@ -237,11 +237,11 @@ fn is_down(status: &Status) -> bool {
 }
 
 /// What is the push's own fault, wherever it goes.
-fn wrong(request: &node::AppendRequest, status: &Status) -> Option<Refusal> {
+fn wrong(region: &str, request: &node::AppendRequest, status: &Status) -> Option<Refusal> {
     match status.code() {
         Code::NotFound => Some(Refusal::NoSuchSource(request.source.chars().take(200).collect())),
         Code::InvalidArgument => Some(Refusal::BadOption(status.message().to_owned())),
-        _ => None,
+        _ => is_too_much(status).then(|| too_much(region, status)),
     }
 }
 

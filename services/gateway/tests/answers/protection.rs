@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::v1::mesh_client::MeshClient;
-use api::v1::{GetFeaturesRequest, Route, RoutesRequest};
+use api::v1::{GetFeaturesRequest, PushRequest, Route, RoutesRequest};
 use gateway::Quota;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
@@ -297,4 +297,32 @@ fn a_gateway_that_ends_goes_in_time() {
     });
     door.end();
     wait_until("it is gone", || !listens(&door));
+}
+
+/// It would be so in every region, and a client that asks again gets no further.
+#[test]
+fn what_is_too_large_for_a_message_is_refused_at_once_and_counts_against_nobody() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = settled(&us, &eu);
+    us.set(Mood::TooLarge);
+    let mesh = serde_json::json!({"on_region_down": "reroute"});
+    let remark = serde_json::json!({"push_source_name": "remarks", "mesh": mesh,
+                                    "df": {"at": [1], "driver_id": [1]}});
+    let before = eu.reads().len();
+    for _ in 0..6 {
+        for refused in [read(&door), door.post("/push", remark.to_string().as_bytes())] {
+            assert_eq!((refused.status, &refused.retry_after), (413, &None), "{}", refused.text);
+            assert!(refused.refusal().1.contains("70000000 bytes"), "{}", refused.text);
+        }
+    }
+    assert_eq!((eu.reads().len(), eu.appends(), us.appends()), (before, 0, 6));
+    let route = &routes(&door)[0];
+    assert_eq!((&*route.breaker, route.failures), ("closed", 0));
+    let pushed = on_runtime(async {
+        let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+        let push = PushRequest { source: "trips".into(), ..PushRequest::default() };
+        let answers = client.push(tokio_stream::once(push)).await.expect("a stream");
+        answers.into_inner().message().await.expect_err("too large")
+    });
+    assert_eq!(pushed.code(), Code::OutOfRange);
 }
