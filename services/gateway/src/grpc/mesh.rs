@@ -14,7 +14,7 @@ use super::Replies;
 use crate::caller::Caller;
 use crate::door::Door;
 use crate::metrics::Ending;
-use crate::pushing::{self, Push};
+use crate::pushing::Push;
 use crate::refusal::Refusal;
 use crate::request::few;
 
@@ -74,7 +74,7 @@ async fn push_one(
         Ok(()) => door.push(caller, push).await,
         Err(refusal) => Err(refusal),
     };
-    count(door, "Push", started, pushed, |pushed| pushing::route(pushed).to_owned())
+    count(door, "Push", started, pushed, |pushed| door.pusher.route(pushed).to_owned())
 }
 
 fn route(mesh: Option<&v1::MeshInfo>) -> String {
