@@ -15,6 +15,7 @@ mod freshness;
 mod home;
 mod latency;
 mod limit;
+mod patience;
 mod percentile;
 mod queue;
 mod quota;

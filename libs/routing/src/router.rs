@@ -64,10 +64,17 @@ pub struct Pick {
 pub struct Try {
     target: usize,
     probe: bool,
+    started_ms: u64,
+    usual: bool,
     changed: Option<Transition>,
 }
 
 impl Try {
+    /// Of a read like most, from which it can be told how long those take there.
+    pub fn usual(self, usual: bool) -> Self {
+        Self { usual, ..self }
+    }
+
     /// What its start did to the target's breaker.
     #[must_use]
     pub fn changed(&self) -> Option<Transition> {
@@ -104,7 +111,7 @@ impl Router {
     #[must_use]
     pub fn new(settings: Settings, targets: &[(Arc<str>, f64)], now_ms: u64) -> Self {
         let target = |(name, bias): &(Arc<str>, f64)| {
-            Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms))
+            Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms), now_ms)
         };
         let targets = targets.iter().map(target).collect();
         Self { settings, targets, home: Home::default(), moves: Vec::new(), alike: 1 }
@@ -208,8 +215,9 @@ impl Router {
             return None;
         }
         of.outstanding += 1;
+        of.patience.asked(now_ms);
         let changed = changed(pick.target, from, of.breaker.state());
-        Some(Try { target: pick.target, probe, changed })
+        Some(Try { target: pick.target, probe, started_ms: now_ms, usual: false, changed })
     }
 
     /// It ended.
@@ -222,9 +230,10 @@ impl Router {
     ) -> Option<Transition> {
         let may_open = (self.ejected() + 1) * 100
             <= self.targets.len() as u64 * self.settings.max_ejected_percent;
-        let Try { target, probe, .. } = tried;
+        let Try { target, probe, started_ms, usual, .. } = tried;
         let of = &mut self.targets[target];
         of.outstanding = of.outstanding.saturating_sub(1);
+        let outcome = of.ended(outcome, (started_ms, usual), now_ms);
         let from = of.breaker.state();
         of.breaker.record((probe, outcome), may_open, (now_ms, random));
         let to = of.breaker.state();

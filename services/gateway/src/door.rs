@@ -160,7 +160,7 @@ impl Door {
             let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
             let region = &self.regions.at(pick.target).name;
             let (pick, question, priority) = (pick.clone(), question.clone(), caller.priority);
-            let asked = Try { pick: pick.clone(), question, ms, priority };
+            let asked = Try { pick: pick.clone(), question, ms, usual: false, priority };
             match tries.oneshot(asked).await {
                 Ok(mut answer) => {
                     let mesh = answer.mesh.get_or_insert_default();

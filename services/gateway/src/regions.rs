@@ -317,11 +317,11 @@ impl Routes {
         self.router.lock().home()
     }
 
-    /// Counts a request; `None`: somebody else probes the target already.
-    pub(crate) fn start(self: &Arc<Self>, pick: &Pick) -> Option<UnderWay> {
+    /// Counts a request, which is like most or not; `None`: somebody else probes the target already.
+    pub(crate) fn start(self: &Arc<Self>, pick: &Pick, usual: bool) -> Option<UnderWay> {
         let tried = self.tell(|router, now_ms| router.start(pick, now_ms))?;
         tried.changed().into_iter().for_each(|changed| self.note(changed));
-        Some(UnderWay { routes: self.clone(), tried: Some(tried) })
+        Some(UnderWay { routes: self.clone(), tried: Some(tried.usual(usual)) })
     }
 
     /// A region said how it is.

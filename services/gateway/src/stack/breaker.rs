@@ -30,8 +30,8 @@ where
 {
     layer_fn(move |below: S| {
         service_fn(move |asked: Try<Q>| async move {
-            let (ms, pick) = (asked.ms, &asked.pick);
-            let under_way = door.regions.routes().start(pick).ok_or(Unanswered::NotAsked)?;
+            let (ms, pick, usual) = (asked.ms, &asked.pick, asked.usual);
+            let under_way = door.regions.routes().start(pick, usual).ok_or(Unanswered::NotAsked)?;
             let span = telemetry::client("try", || {
                 let region = &door.regions.at(pick.target).name;
                 [("region", region.to_string()), ("standing", pick.standing.to_string())]
@@ -55,12 +55,12 @@ where
     })
 }
 
-/// What an answer says about the region. A try that had less time than any other says nothing by
-/// being too late, or one impatient caller could have a region left out for all.
+/// What an answer says about the region. Whether a try that had less time than others says anything by
+/// being too late is for the router to tell, or one impatient caller could have a region left out for all.
 fn blame<T>(answer: &Result<T, Status>, full: bool) -> Outcome {
     match answer.as_ref().map_err(Status::code) {
         Ok(_) => Outcome::Answered,
-        Err(Code::DeadlineExceeded) if !full => Outcome::Abandoned,
+        Err(Code::DeadlineExceeded) if !full => Outcome::Hurried,
         // It is well: it says that it has not got what was asked for.
         Err(
             Code::FailedPrecondition | Code::NotFound | Code::InvalidArgument | Code::OutOfRange,

@@ -12,6 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Below, Reading, Try, Unanswered};
 use crate::door::Door;
+use crate::line::shares;
 use crate::refusal::is_too_much;
 
 /// Left of the deadline for the way back when a node waits for tokens, ms.
@@ -104,7 +105,8 @@ fn question(door: &Door, reading: &Reading, pick: Pick) -> Try<node::ReadRequest
     }
     let most_ms = if last { left_ms } else { left_ms - left_ms / 4 };
     let ms = door.config.try_ms.saturating_add(question.wait_ms.into()).min(most_ms);
-    Try { pick, question, ms, priority: reading.read.ask.call.caller.priority }
+    let (usual, priority) = (shares(&question), reading.read.ask.call.caller.priority);
+    Try { pick, question, ms, usual, priority }
 }
 
 /// Two tries at once: the first answer counts, and the other one is given up. So it is when the answer
