@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::node::v1 as node;
 use api::v1;
 use catalog::ColumnSource;
-use clock::{Env, timeout};
+use clock::Env;
 use routing::Need;
 use tokio::sync::watch;
 use tonic::{Response, Status};
@@ -17,6 +17,7 @@ use crate::cache::Answers;
 use crate::caller::Caller;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
+use crate::deadline::in_time;
 use crate::extra::Extra;
 use crate::gate::Gate;
 use crate::given::Given;
@@ -105,10 +106,7 @@ impl Door {
     ) -> Result<T, Status> {
         let span = telemetry::client(name, || [("region", self.config.region.to_string())]);
         let asked = async {
-            let answer = match timeout(&self.env, ms, call).await {
-                Ok(answer) => answer.map(Response::into_inner),
-                Err(_) => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
-            };
+            let answer = in_time(&self.env, ms, call).await.map(Response::into_inner);
             hop::ended(&answer);
             answer
         };

@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, in_time};
 use crate::gate::Permit;
 use crate::hop;
 use crate::metrics::Instruments;
@@ -226,9 +226,8 @@ pub(crate) async fn append(
         let lost = || Status::unavailable("the node ended the stream");
         answers.message().await?.ok_or_else(lost)
     };
-    let too_late = |_| Status::deadline_exceeded(format!("no answer within {ms} ms"));
     let asked = async {
-        let answer = timeout(env, ms, call).await.map_err(too_late).flatten();
+        let answer = in_time(env, ms, call).await;
         hop::ended(&answer);
         answer
     };

@@ -8,7 +8,6 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
-use clock::timeout;
 use futures::future::{Either, select};
 use routing::Finish;
 use tokio_stream::StreamExt;
@@ -18,7 +17,7 @@ use tracing::Instrument;
 
 use super::Replies;
 use crate::caller::{self, Caller};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, in_time};
 use crate::door::Door;
 use crate::hop;
 use crate::lines::Lines;
@@ -78,7 +77,7 @@ impl Node for Relay {
         let permit = self.door.gate.relayed(caller.priority, deadline).await?;
         let asked = request.into_inner();
         let call = async { self.own().read(self.onward(&caller, deadline, asked)?).await };
-        let answer = pass(&self.door, call).await;
+        let answer = pass(&self.door, deadline, call).await;
         permit.finish(finish(&answer, self.door.is_patient(caller.timeout_ms)));
         answer.map_err(failing)
     }
@@ -98,7 +97,7 @@ impl Node for Relay {
             let (door, lines) = (door.clone(), lines.clone());
             let answer = async move {
                 let own = &lines[door.regions.own_target()];
-                pass(&door, pass_on(&door, own, asked)).await.map_err(failing)
+                pass_on(&door, own, asked).await.map_err(failing)
             };
             Box::pin(answer.instrument(span))
         };
@@ -114,7 +113,7 @@ impl Node for Relay {
         let _permit = self.door.gate.relayed(caller.priority, deadline).await?;
         let asked = request.into_inner();
         let call = async { self.own().explain(self.onward(&caller, deadline, asked)?).await };
-        pass(&self.door, call).await.map_err(failing)
+        pass(&self.door, deadline, call).await.map_err(failing)
     }
 
     async fn ping(
@@ -212,11 +211,15 @@ impl Node for Relay {
     }
 }
 
-/// A call to the node, in a span of its own; both spans are told how it ended.
-async fn pass<T>(door: &Door, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+/// A call to the node, until the deadline, in a span of its own; both spans are told how it ended.
+async fn pass<T>(
+    door: &Door,
+    deadline: Deadline,
+    call: impl Future<Output = Result<T, Status>> + Send,
+) -> Result<T, Status> {
     let region = || [("region", door.config.region.to_string())];
     let asked = async {
-        let answer = call.await;
+        let answer = in_time(&door.env, deadline.left_ms(&*door.env), call).await;
         hop::ended(&answer);
         answer
     };
@@ -235,9 +238,8 @@ async fn pass_on(
     let deadline = Deadline::after(&*door.env, door.config.deadline_ms.min(asked_ms));
     let permit = door.gate.relayed(priority, deadline).await?;
     let ms = deadline.left_ms(&*door.env);
-    let read = lines.read(asked.read.unwrap_or_default(), ms, priority);
-    let late = |_| Err(Status::deadline_exceeded(format!("no answer within {ms} ms")));
-    let answer = timeout(&door.env, ms, read).await.unwrap_or_else(late);
+    let answer =
+        pass(door, deadline, lines.read(asked.read.unwrap_or_default(), ms, priority)).await;
     permit.finish(finish(&answer, door.is_patient(Some(asked_ms))));
     answer
 }

@@ -1,6 +1,5 @@
 //! A try at one region, whose end its breaker is told.
 
-use clock::timeout;
 use routing::Outcome;
 use tonic::{Code, Status};
 use tower::layer::layer_fn;
@@ -8,6 +7,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tracing::Instrument;
 
 use super::{Below, Try};
+use crate::deadline::in_time;
 use crate::door::Door;
 use crate::hop;
 
@@ -36,16 +36,8 @@ where
                 let region = &door.regions.at(pick.target).name;
                 [("region", region.to_string()), ("standing", pick.standing.to_string())]
             });
-            let started_us = door.env.monotonic_us();
             let tried = async move {
-                let answer = match timeout(&door.env, ms, below.oneshot(asked)).await {
-                    Ok(Ok(answer)) => Ok(answer),
-                    // The channel has a timer of its own, and calls what it ends cancelled.
-                    Ok(Err(status)) if door.env.monotonic_us() - started_us < ms * 1_000 => {
-                        Err(status)
-                    }
-                    _ => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
-                };
+                let answer = in_time(&door.env, ms, below.oneshot(asked)).await;
                 under_way.end(blame(&answer, ms >= door.config.try_ms));
                 hop::ended(&answer);
                 answer

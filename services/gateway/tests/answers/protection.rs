@@ -326,3 +326,20 @@ fn what_is_too_large_for_a_message_is_refused_at_once_and_counts_against_nobody(
     });
     assert_eq!(pushed.code(), Code::OutOfRange);
 }
+
+/// A call of its own is ended by its channel, which says CANCELLED. Or it would not be known that it was
+/// late: to the limit here, and to who asked.
+#[test]
+fn a_relayed_read_that_is_late_is_said_to_be_late() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| config.deadline_ms = 450);
+    us.set(Mood::Hangs);
+    let limit = || number(&door, "meridian_gateway_admission{kind=\"limit\"} ");
+    let before = limit();
+    let late = on_runtime(async {
+        let mut client = NodeClient::connect(door.grpc()).await.expect("a connection");
+        client.read(node::ReadRequest::default()).await.expect_err("nobody answers")
+    });
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
+    wait_until("the limit has learned it", || limit() < before);
+}
