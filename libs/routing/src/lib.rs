@@ -39,6 +39,6 @@ pub use percentile::Percentile;
 pub use queue::{Priority, Queue, QueueSettings, Queued};
 pub use quota::{QuotaSettings, Quotas};
 pub use ramp::share_percent;
-pub use router::{Pick, Router, Settings, Transition, Try};
+pub use router::{Lagging, Pick, Router, Settings, Transition, Try};
 pub use standing::Standing;
 pub use table::Row;

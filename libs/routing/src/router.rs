@@ -93,6 +93,17 @@ pub struct Transition {
     pub to: State,
 }
 
+/// A target began to lag its peers in an origin, or does no more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lagging {
+    /// Which.
+    pub target: usize,
+    /// In this origin.
+    pub origin: Arc<str>,
+    /// How far it lags now, ms; `None`: not by enough, or it is not known.
+    pub lag_ms: Option<i64>,
+}
+
 /// All targets.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -101,6 +112,8 @@ pub struct Router {
     home: Home,
     /// Moves of the home that nobody has been told of.
     moves: Vec<Move>,
+    /// Of whom nobody has been told that they lag, or do no more.
+    lagging: Vec<Lagging>,
     /// So many of the first are alike.
     alike: usize,
 }
@@ -114,7 +127,8 @@ impl Router {
             Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms), now_ms)
         };
         let targets = targets.iter().map(target).collect();
-        Self { settings, targets, home: Home::default(), moves: Vec::new(), alike: 1 }
+        let (home, moves, lagging) = (Home::default(), Vec::new(), Vec::new());
+        Self { settings, targets, home, moves, lagging, alike: 1 }
     }
 
     /// So many of the first targets are alike, as the nodes of a region are: while one of them is the
@@ -154,6 +168,11 @@ impl Router {
     /// The home's moves since the last call. Whatever is told or asked may have moved it.
     pub fn take_moves(&mut self) -> Vec<Move> {
         std::mem::take(&mut self.moves)
+    }
+
+    /// Who began to lag since the last call, or does no more.
+    pub fn take_lagging(&mut self) -> Vec<Lagging> {
+        std::mem::take(&mut self.lagging)
     }
 
     /// Whom to ask, best first: all of them, as the last resort is better than nothing.
@@ -273,7 +292,12 @@ impl Router {
             said.iter().map(|heard| heard.as_ref().map(|(at, health)| (*at, health))).collect();
         for (at, target) in self.targets.iter_mut().enumerate() {
             target.lags_ms = lags_ms(&said, at);
-            target.demoted = demoted(&target.demoted, &target.lags_ms, self.settings.lag_ms);
+            let now = demoted(&target.demoted, &target.lags_ms, self.settings.lag_ms);
+            for origin in now.symmetric_difference(&target.demoted) {
+                let lag_ms = now.get(origin).and_then(|origin| target.lags_ms.get(origin).copied());
+                self.lagging.push(Lagging { target: at, origin: origin.clone(), lag_ms });
+            }
+            target.demoted = now;
         }
     }
 

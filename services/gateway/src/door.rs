@@ -153,13 +153,25 @@ impl Door {
                 client.explain(request).await.map(Response::into_inner)
             },
         );
-        let mut reasons = Vec::new();
+        self.extra.read();
+        let (mut first, mut reasons) = (true, Vec::new());
         for pick in self.regions.routes().plan(&Need::default()) {
+            if !first && !self.extra.may_retry() {
+                reasons.push("too much is being asked again".into());
+                break;
+            }
             let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
             let region = &self.regions.at(pick.target).name;
             let (pick, question, priority) = (pick.clone(), question.clone(), caller.priority);
             let asked = Try { pick: pick.clone(), question, ms, usual: false, priority };
-            match tries.oneshot(asked).await {
+            let answer = tries.oneshot(asked).await;
+            if !matches!(answer, Err(Unanswered::NotAsked)) {
+                if !first {
+                    self.instruments.retry();
+                }
+                first = false;
+            }
+            match answer {
                 Ok(mut answer) => {
                     let mesh = answer.mesh.get_or_insert_default();
                     mesh.served_by = region.to_string();
@@ -209,10 +221,12 @@ impl Door {
     }
 
     /// What the own region's node knows.
-    pub(crate) async fn status(&self) -> Result<v1::StatusResponse, Refusal> {
+    pub(crate) async fn status(&self, caller: &Caller) -> Result<v1::StatusResponse, Refusal> {
+        let deadline = caller.deadline(&*self.env, self.config.push_ms);
+        let _permit = self.gate.enter(caller, deadline).await?;
         let mut client = self.regions.own().client.clone();
         let call = async move { client.status(hop::first(v1::StatusRequest {})).await };
-        let answer = self.ask("status", self.config.push_ms, call).await;
+        let answer = self.ask("status", deadline.left_ms(&*self.env), call).await;
         answer.map_err(|status| {
             Refusal::Unavailable(format!("{}: {}", self.config.region, status.message()))
         })

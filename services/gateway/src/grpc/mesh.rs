@@ -130,10 +130,13 @@ impl Mesh for MeshService {
 
     async fn status(
         &self,
-        _: Request<v1::StatusRequest>,
+        request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         let started = Stopwatch::start();
-        let answer = self.door.status().await;
+        let answer = match Caller::from_headers(request.metadata().as_ref()) {
+            Ok(caller) => self.door.status(&caller).await,
+            Err(refusal) => Err(refusal),
+        };
         self.answer("Status", started, answer, |_| "local".to_owned())
     }
 

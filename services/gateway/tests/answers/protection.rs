@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::v1::mesh_client::MeshClient;
-use api::v1::{GetFeaturesRequest, PushRequest, Route, RoutesRequest};
+use api::v1::{GetFeaturesRequest, PushRequest, Route, RoutesRequest, StatusRequest};
 use gateway::Quota;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
@@ -121,6 +121,8 @@ fn a_region_whose_mirror_stands_still_is_left_by_those_whom_it_concerns() {
     assert_eq!(door.read(&without).served(), by("us", "local"));
     let routes = routes(&door);
     assert_eq!((routes[0].home, &*routes[0].standing), (true, "lags its peers in ap"));
+    let line = r#"meridian_gateway_lag_demotions_total{region="us",origin="ap"} "#;
+    assert_eq!(number(&door, line), 1);
 }
 
 #[test]
@@ -141,10 +143,14 @@ fn more_than_it_can_do_is_sent_away_at_once() {
             let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
             client.get_features(GetFeaturesRequest::default()).await.expect_err("refused")
         });
-        assert_eq!(status.code(), Code::ResourceExhausted);
+        let known = on_runtime(async {
+            let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+            client.status(StatusRequest {}).await.expect_err("refused")
+        });
+        assert_eq!([status.code(), known.code()], [Code::ResourceExhausted; 2]);
         us.set(Mood::Well);
     });
-    assert!(door.metrics().contains(r#"meridian_gateway_sheds_total{reason="busy"} 2"#));
+    assert!(door.metrics().contains(r#"meridian_gateway_sheds_total{reason="busy"} 3"#));
     wait_until("there is room again", || read(&door).status == 200);
 }
 

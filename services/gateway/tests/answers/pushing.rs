@@ -299,6 +299,9 @@ fn a_push_goes_through_another_regions_gateway() {
     wait_until("eu is heard", || near.get("/health").status == 200);
     assert_eq!(taken(&push(&near, reroute())), (Some("eu"), true));
     assert_eq!(eu.header("x-meridian-hops").as_deref(), Some("2"));
+    let relayed =
+        r#"meridian_gateway_requests_total{call="Relay.Append",status="OK",route="relay"} "#;
+    assert_eq!(number(&far, relayed), 1);
     let circle = on_runtime(async {
         let mut client = NodeClient::connect(far.grpc()).await.expect("a connection");
         let append = node::AppendRequest { source: "trips".into(), events: vec![] };

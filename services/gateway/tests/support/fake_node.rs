@@ -497,6 +497,9 @@ impl Node for Service {
         &self,
         request: Request<node::ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
+        if self.mood() == Mood::Fails {
+            return Err(Status::internal("a disk is on fire"));
+        }
         let request = request.into_inner();
         let (view, version, shard) = (request.view, request.version, request.shard);
         Ok(Response::new(ExplainResponse { view, version, shard, ..ExplainResponse::default() }))
