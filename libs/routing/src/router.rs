@@ -187,25 +187,25 @@ impl Router {
         let spared = self.spares_home(&picks, now_ms, random);
         let key = |pick: &Pick| {
             let target = &self.targets[pick.target];
-            // Of those that are not fresh enough, the least stale.
-            let stale = pick.standing.class() >= Standing::Lags("".into()).class();
-            let lag_ms = if stale { target.lag_ms(need) } else { 0 };
             let turn = match pick.target {
                 target if target == home && spared => 2,
                 target if target == home || target.max(home) < self.alike => 0,
                 _ => 1,
             };
-            (pick.standing.class(), lag_ms, turn, target.cost_us())
+            let stale_ms = target.stale_ms(&pick.standing, need);
+            let before_cost = (pick.standing.place(), stale_ms, pick.standing.class(), turn);
+            (before_cost, target.cost_us())
         };
-        picks.sort_by(|a, b| {
+        let order = |a: &Pick, b: &Pick| {
             let (a, b) = (key(a), key(b));
-            (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then(a.3.total_cmp(&b.3))
-        });
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        };
+        picks.sort_by(order);
         // One request in the time of an ejection finds out; two at once need not.
         let probes = picks.iter().filter(|pick| pick.standing == Standing::Probe).count();
         picks[..probes].iter_mut().skip(1).for_each(|pick| pick.standing = Standing::Ejected);
         if probes > 1 {
-            picks[1..].sort_by_key(|pick| pick.standing.class());
+            picks[1..].sort_by(order);
         }
         picks
     }

@@ -118,8 +118,17 @@ impl Target {
         self.round_trip.cost_us(self.outstanding) / self.bias
     }
 
+    /// How stale it is, where that decides who is asked first: of those that are not fresh enough, and of
+    /// those that fail, to which no more than what it would be demoted for is a difference, ms.
+    pub(crate) fn stale_ms(&self, standing: &Standing, need: &Need<'_>) -> i64 {
+        let fails = matches!(standing, Standing::Failing | Standing::Ejected);
+        let fresh = standing.class() < Standing::Lags("".into()).class()
+            || (fails && lagging(&self.demoted, need).is_none());
+        if fresh { 0 } else { self.lag_ms(need) }
+    }
+
     /// The furthest that it lags, of what concerns the request, ms.
-    pub(crate) fn lag_ms(&self, need: &Need<'_>) -> i64 {
+    fn lag_ms(&self, need: &Need<'_>) -> i64 {
         let lags = self
             .lags_ms
             .iter()

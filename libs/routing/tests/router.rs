@@ -320,3 +320,28 @@ fn a_moment_in_which_nothing_moves_leaves_nobody_out() {
     }
     assert_eq!(router.ejected(), 0);
 }
+
+#[test]
+fn when_all_fail_the_least_stale_is_asked_first() {
+    let mut router = three();
+    let (now_ms, at) = (10_000, 10_000);
+    let say = |router: &mut Router, lag_ms: [i64; 3]| {
+        for (target, lag_ms) in lag_ms.into_iter().enumerate() {
+            router.heard(target, well(&[at, at, at - lag_ms]), now_ms);
+        }
+    };
+    say(&mut router, [0, 4_000, 5_000]);
+    (0..3).for_each(|target| fail(&mut router, target, 50, now_ms));
+    let picks = router.plan(&Need::default(), now_ms, 99);
+    let expected =
+        [Standing::Ejected, Standing::Ejected, Standing::Failing].into_iter().enumerate();
+    let expected: Vec<Pick> =
+        expected.map(|(target, standing)| Pick { target, standing }).collect();
+    assert_eq!(picks, expected, "the last one could not be left out, and lags the most");
+    assert!(picks.iter().all(|pick| pick.standing.is_last_resort()), "the answer says so");
+    let without = ["c".to_owned()];
+    let need = Need { exclude: &without, ..Need::default() };
+    assert_eq!(order(&mut router, &need, now_ms), [2, 0, 1], "to whom that is nothing");
+    say(&mut router, [900, 500, 0]);
+    assert_eq!(order(&mut router, &Need::default(), now_ms), [2, 0, 1], "as little is");
+}
