@@ -72,6 +72,9 @@ pub enum Outcome {
     Failed,
     /// Nobody waited for it long enough to tell.
     Abandoned,
+    /// Its caller waited for less long than others do. To a breaker that is [`Outcome::Abandoned`]; a
+    /// router may know better.
+    Hurried,
 }
 
 /// The breaker of one target.

@@ -11,7 +11,7 @@ const MOST_US: u64 = 60_000_000;
 const DIGITS: u8 = 2;
 
 /// A percentile over the last one to two windows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Percentile {
     percentile: f64,
     window_ms: u64,

@@ -64,10 +64,17 @@ pub struct Pick {
 pub struct Try {
     target: usize,
     probe: bool,
+    started_ms: u64,
+    usual: bool,
     changed: Option<Transition>,
 }
 
 impl Try {
+    /// Of a read like most, from which it can be told how long those take there.
+    pub fn usual(self, usual: bool) -> Self {
+        Self { usual, ..self }
+    }
+
     /// What its start did to the target's breaker.
     #[must_use]
     pub fn changed(&self) -> Option<Transition> {
@@ -86,6 +93,17 @@ pub struct Transition {
     pub to: State,
 }
 
+/// A target began to lag its peers in an origin, or does no more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lagging {
+    /// Which.
+    pub target: usize,
+    /// In this origin.
+    pub origin: Arc<str>,
+    /// How far it lags now, ms; `None`: not by enough, or it is not known.
+    pub lag_ms: Option<i64>,
+}
+
 /// All targets.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -94,6 +112,8 @@ pub struct Router {
     home: Home,
     /// Moves of the home that nobody has been told of.
     moves: Vec<Move>,
+    /// Of whom nobody has been told that they lag, or do no more.
+    lagging: Vec<Lagging>,
     /// So many of the first are alike.
     alike: usize,
 }
@@ -104,10 +124,11 @@ impl Router {
     #[must_use]
     pub fn new(settings: Settings, targets: &[(Arc<str>, f64)], now_ms: u64) -> Self {
         let target = |(name, bias): &(Arc<str>, f64)| {
-            Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms))
+            Target::new(name.clone(), *bias, Breaker::new(settings.breaker, now_ms), now_ms)
         };
         let targets = targets.iter().map(target).collect();
-        Self { settings, targets, home: Home::default(), moves: Vec::new(), alike: 1 }
+        let (home, moves, lagging) = (Home::default(), Vec::new(), Vec::new());
+        Self { settings, targets, home, moves, lagging, alike: 1 }
     }
 
     /// So many of the first targets are alike, as the nodes of a region are: while one of them is the
@@ -149,6 +170,11 @@ impl Router {
         std::mem::take(&mut self.moves)
     }
 
+    /// Who began to lag since the last call, or does no more.
+    pub fn take_lagging(&mut self) -> Vec<Lagging> {
+        std::mem::take(&mut self.lagging)
+    }
+
     /// Whom to ask, best first: all of them, as the last resort is better than nothing.
     pub fn plan(&mut self, need: &Need<'_>, now_ms: u64, random: u64) -> Vec<Pick> {
         self.look(now_ms);
@@ -161,25 +187,25 @@ impl Router {
         let spared = self.spares_home(&picks, now_ms, random);
         let key = |pick: &Pick| {
             let target = &self.targets[pick.target];
-            // Of those that are not fresh enough, the least stale.
-            let stale = pick.standing.class() >= Standing::Lags("".into()).class();
-            let lag_ms = if stale { target.lag_ms(need) } else { 0 };
             let turn = match pick.target {
                 target if target == home && spared => 2,
                 target if target == home || target.max(home) < self.alike => 0,
                 _ => 1,
             };
-            (pick.standing.class(), lag_ms, turn, target.cost_us())
+            let stale_ms = target.stale_ms(&pick.standing, need);
+            let before_cost = (pick.standing.place(), stale_ms, pick.standing.class(), turn);
+            (before_cost, target.cost_us())
         };
-        picks.sort_by(|a, b| {
+        let order = |a: &Pick, b: &Pick| {
             let (a, b) = (key(a), key(b));
-            (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then(a.3.total_cmp(&b.3))
-        });
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        };
+        picks.sort_by(order);
         // One request in the time of an ejection finds out; two at once need not.
         let probes = picks.iter().filter(|pick| pick.standing == Standing::Probe).count();
         picks[..probes].iter_mut().skip(1).for_each(|pick| pick.standing = Standing::Ejected);
         if probes > 1 {
-            picks[1..].sort_by_key(|pick| pick.standing.class());
+            picks[1..].sort_by(order);
         }
         picks
     }
@@ -208,8 +234,9 @@ impl Router {
             return None;
         }
         of.outstanding += 1;
+        of.patience.asked(now_ms);
         let changed = changed(pick.target, from, of.breaker.state());
-        Some(Try { target: pick.target, probe, changed })
+        Some(Try { target: pick.target, probe, started_ms: now_ms, usual: false, changed })
     }
 
     /// It ended.
@@ -222,9 +249,10 @@ impl Router {
     ) -> Option<Transition> {
         let may_open = (self.ejected() + 1) * 100
             <= self.targets.len() as u64 * self.settings.max_ejected_percent;
-        let Try { target, probe, .. } = tried;
+        let Try { target, probe, started_ms, usual, .. } = tried;
         let of = &mut self.targets[target];
         of.outstanding = of.outstanding.saturating_sub(1);
+        let outcome = of.ended(outcome, (started_ms, usual), now_ms);
         let from = of.breaker.state();
         of.breaker.record((probe, outcome), may_open, (now_ms, random));
         let to = of.breaker.state();
@@ -264,7 +292,12 @@ impl Router {
             said.iter().map(|heard| heard.as_ref().map(|(at, health)| (*at, health))).collect();
         for (at, target) in self.targets.iter_mut().enumerate() {
             target.lags_ms = lags_ms(&said, at);
-            target.demoted = demoted(&target.demoted, &target.lags_ms, self.settings.lag_ms);
+            let now = demoted(&target.demoted, &target.lags_ms, self.settings.lag_ms);
+            for origin in now.symmetric_difference(&target.demoted) {
+                let lag_ms = now.get(origin).and_then(|origin| target.lags_ms.get(origin).copied());
+                self.lagging.push(Lagging { target: at, origin: origin.clone(), lag_ms });
+            }
+            target.demoted = now;
         }
     }
 

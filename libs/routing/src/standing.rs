@@ -31,7 +31,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// The class alone: within it, cost decides.
+    /// The class alone.
     pub(crate) fn class(&self) -> u8 {
         match self {
             Self::Probe => 0,
@@ -45,6 +45,15 @@ impl Standing {
             Self::Ejected => 8,
             Self::NotServing => 9,
             Self::Unknown => 10,
+        }
+    }
+
+    /// Its place among the others: all that fail are alike there, whether they could be left out or not, and
+    /// how stale they are decides.
+    pub(crate) fn place(&self) -> u8 {
+        match self {
+            Self::Failing => Self::Ejected.class(),
+            other => other.class(),
         }
     }
 

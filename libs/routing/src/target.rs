@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::breaker::{Breaker, State};
+use crate::breaker::{Breaker, Outcome, State};
 use crate::freshness::{Health, Need, behind_token, lagging, too_old};
 use crate::latency::PeakEwma;
+use crate::patience::Patience;
 use crate::standing::Standing;
 
 /// A region that can be asked.
@@ -18,6 +19,7 @@ pub(crate) struct Target {
     pub(crate) heard: Option<(u64, Health)>,
     pub(crate) breaker: Breaker,
     pub(crate) round_trip: PeakEwma,
+    pub(crate) patience: Patience,
     pub(crate) outstanding: u64,
     /// Origins for which it is demoted.
     pub(crate) demoted: BTreeSet<Arc<str>>,
@@ -34,13 +36,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn new(name: Arc<str>, bias: f64, breaker: Breaker) -> Self {
+    pub(crate) fn new(name: Arc<str>, bias: f64, breaker: Breaker, now_ms: u64) -> Self {
         Self {
             name,
             bias,
             heard: None,
             breaker,
             round_trip: PeakEwma::default(),
+            patience: Patience::new(now_ms),
             outstanding: 0,
             demoted: BTreeSet::new(),
             lags_ms: BTreeMap::new(),
@@ -84,6 +87,27 @@ impl Target {
         }
     }
 
+    /// How a request to it ended, which started then, and was like most or not: one whose caller was in a
+    /// hurry counts if it should have been answered all the same.
+    pub(crate) fn ended(
+        &mut self,
+        outcome: Outcome,
+        (started_ms, usual): (u64, bool),
+        now_ms: u64,
+    ) -> Outcome {
+        let took_ms = now_ms.saturating_sub(started_ms);
+        match outcome {
+            Outcome::Answered => self.patience.answered(usual.then_some(took_ms), now_ms),
+            Outcome::Hurried => {
+                let away_ms = self.round_trip.value_us().unwrap_or(0.0) / 1_000.0;
+                let over = usual && self.patience.is_over(took_ms, away_ms.ceil() as u64, now_ms);
+                return if over { Outcome::Failed } else { Outcome::Abandoned };
+            }
+            Outcome::Failed | Outcome::Abandoned => {}
+        }
+        outcome
+    }
+
     /// How near, with its bias, µs.
     pub(crate) fn nearness_us(&self) -> f64 {
         self.round_trip.cost_us(0) / self.bias
@@ -94,8 +118,17 @@ impl Target {
         self.round_trip.cost_us(self.outstanding) / self.bias
     }
 
+    /// How stale it is, where that decides who is asked first: of those that are not fresh enough, and of
+    /// those that fail, to which no more than what it would be demoted for is a difference, ms.
+    pub(crate) fn stale_ms(&self, standing: &Standing, need: &Need<'_>) -> i64 {
+        let fails = matches!(standing, Standing::Failing | Standing::Ejected);
+        let fresh = standing.class() < Standing::Lags("".into()).class()
+            || (fails && lagging(&self.demoted, need).is_none());
+        if fresh { 0 } else { self.lag_ms(need) }
+    }
+
     /// The furthest that it lags, of what concerns the request, ms.
-    pub(crate) fn lag_ms(&self, need: &Need<'_>) -> i64 {
+    fn lag_ms(&self, need: &Need<'_>) -> i64 {
         let lags = self
             .lags_ms
             .iter()

@@ -28,7 +28,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![
-        3 => Just(Outcome::Failed), 2 => Just(Outcome::Answered), 1 => Just(Outcome::Abandoned)
+        3 => Just(Outcome::Failed), 2 => Just(Outcome::Answered), 1 => Just(Outcome::Abandoned),
+        1 => Just(Outcome::Hurried)
     ];
     let end = (any::<usize>(), outcome, any::<u64>());
     let step = prop_oneof![
@@ -104,7 +105,7 @@ proptest! {
                         }
                         Outcome::Failed if probe => model.opens(now_ms, false),
                         // Of a probe, too: the next request is one.
-                        Outcome::Abandoned => prop_assert!(!probe || breaker.wants_probe(now_ms)),
+                        Outcome::Abandoned | Outcome::Hurried => prop_assert!(!probe || breaker.wants_probe(now_ms)),
                         _ if model.open.is_some() || model.probing => {}
                         _ => {
                             model.ends.push((now_ms, outcome == Outcome::Answered));

@@ -261,3 +261,87 @@ fn the_nodes_of_a_region_are_as_good_as_each_other() {
     router.lost(0, now_ms);
     assert_eq!(order(&mut router, &Need::default(), now_ms), [1, 2, 0]);
 }
+
+/// Asked by callers who wait for so long, one after the other, it is left out after so many ms, if ever.
+fn hurried(router: &mut Router, ms: u64, usual: bool, mut now_ms: u64) -> Option<u64> {
+    let pick = Pick { target: 0, standing: Standing::Fit };
+    let from_ms = now_ms;
+    while now_ms - from_ms < 5_000 && router.ejected() == 0 {
+        let tried = router.start(&pick, now_ms).expect("a try").usual(usual);
+        now_ms += ms;
+        router.finish(tried, Outcome::Hurried, now_ms, 0);
+    }
+    (router.ejected() == 1).then_some(now_ms - from_ms)
+}
+
+/// Three regions, of which the first has answered a read like most within 9 ms, for two seconds.
+fn used() -> Router {
+    let mut router = three();
+    let pick = Pick { target: 0, standing: Standing::Fit };
+    for now_ms in (0..2_000).step_by(10) {
+        let tried = router.start(&pick, now_ms).expect("a try").usual(true);
+        router.finish(tried, Outcome::Answered, now_ms + 9, 0);
+    }
+    router
+}
+
+#[test]
+fn one_that_hangs_is_left_out_although_nobody_waits_for_long() {
+    assert_eq!(
+        hurried(&mut used(), 50, true, 2_000),
+        Some(400),
+        "five, once it is silent for long"
+    );
+    assert_eq!(hurried(&mut used(), 40, true, 2_000), Some(360), "four times what is usual");
+    assert_eq!(hurried(&mut used(), 39, true, 2_000), None, "others took nearly as long");
+    assert_eq!(hurried(&mut used(), 300, false, 2_000), None, "a large one may take longer");
+    assert_eq!(hurried(&mut three(), 300, true, 2_000), None, "what is usual is not known");
+    let mut further = used();
+    further.measured(0, 30_000, 2_000);
+    assert_eq!(hurried(&mut further, 100, true, 2_000), None, "the way has become longer");
+    assert!(hurried(&mut used(), 50, true, 60_000).is_some(), "what was usual is not forgotten");
+}
+
+#[test]
+fn a_moment_in_which_nothing_moves_leaves_nobody_out() {
+    let mut router = used();
+    let pick = Pick { target: 0, standing: Standing::Fit };
+    let start = |router: &mut Router, at_ms| router.start(&pick, at_ms).expect("a try").usual(true);
+    let tries: Vec<_> = (0..50).map(|_| start(&mut router, 2_000)).collect();
+    for tried in tries {
+        router.finish(tried, Outcome::Hurried, 2_199, 0);
+    }
+    assert_eq!(router.ejected(), 0);
+    // Nor does one that answers others.
+    for now_ms in (2_200..6_000).step_by(100) {
+        let (hurried, other) = (start(&mut router, now_ms), start(&mut router, now_ms));
+        router.finish(other, Outcome::Answered, now_ms + 5, 0);
+        router.finish(hurried, Outcome::Hurried, now_ms + 50, 0);
+    }
+    assert_eq!(router.ejected(), 0);
+}
+
+#[test]
+fn when_all_fail_the_least_stale_is_asked_first() {
+    let mut router = three();
+    let (now_ms, at) = (10_000, 10_000);
+    let say = |router: &mut Router, lag_ms: [i64; 3]| {
+        for (target, lag_ms) in lag_ms.into_iter().enumerate() {
+            router.heard(target, well(&[at, at, at - lag_ms]), now_ms);
+        }
+    };
+    say(&mut router, [0, 4_000, 5_000]);
+    (0..3).for_each(|target| fail(&mut router, target, 50, now_ms));
+    let picks = router.plan(&Need::default(), now_ms, 99);
+    let expected =
+        [Standing::Ejected, Standing::Ejected, Standing::Failing].into_iter().enumerate();
+    let expected: Vec<Pick> =
+        expected.map(|(target, standing)| Pick { target, standing }).collect();
+    assert_eq!(picks, expected, "the last one could not be left out, and lags the most");
+    assert!(picks.iter().all(|pick| pick.standing.is_last_resort()), "the answer says so");
+    let without = ["c".to_owned()];
+    let need = Need { exclude: &without, ..Need::default() };
+    assert_eq!(order(&mut router, &need, now_ms), [2, 0, 1], "to whom that is nothing");
+    say(&mut router, [900, 500, 0]);
+    assert_eq!(order(&mut router, &Need::default(), now_ms), [2, 0, 1], "as little is");
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::node::v1 as node;
 use api::v1;
 use catalog::ColumnSource;
-use clock::{Env, timeout};
+use clock::Env;
 use routing::Need;
 use tokio::sync::watch;
 use tonic::{Response, Status};
@@ -17,6 +17,7 @@ use crate::cache::Answers;
 use crate::caller::Caller;
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
+use crate::deadline::in_time;
 use crate::extra::Extra;
 use crate::gate::Gate;
 use crate::given::Given;
@@ -25,7 +26,7 @@ use crate::keys::Rows;
 use crate::metrics::Instruments;
 use crate::pushing::{self, Push, Pusher};
 use crate::question::{check, names_to_plans};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_too_much, too_much};
 use crate::regions::Regions;
 use crate::request::{FeatureRequest, loose};
 use crate::resolutions::{Names, Resolutions};
@@ -105,10 +106,7 @@ impl Door {
     ) -> Result<T, Status> {
         let span = telemetry::client(name, || [("region", self.config.region.to_string())]);
         let asked = async {
-            let answer = match timeout(&self.env, ms, call).await {
-                Ok(answer) => answer.map(Response::into_inner),
-                Err(_) => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
-            };
+            let answer = in_time(&self.env, ms, call).await.map(Response::into_inner);
             hop::ended(&answer);
             answer
         };
@@ -155,13 +153,25 @@ impl Door {
                 client.explain(request).await.map(Response::into_inner)
             },
         );
-        let mut reasons = Vec::new();
+        self.extra.read();
+        let (mut first, mut reasons) = (true, Vec::new());
         for pick in self.regions.routes().plan(&Need::default()) {
+            if !first && !self.extra.may_retry() {
+                reasons.push("too much is being asked again".into());
+                break;
+            }
             let ms = self.config.try_ms.min(deadline.left_ms(&*self.env));
             let region = &self.regions.at(pick.target).name;
             let (pick, question, priority) = (pick.clone(), question.clone(), caller.priority);
-            let asked = Try { pick: pick.clone(), question, ms, priority };
-            match tries.oneshot(asked).await {
+            let asked = Try { pick: pick.clone(), question, ms, usual: false, priority };
+            let answer = tries.oneshot(asked).await;
+            if !matches!(answer, Err(Unanswered::NotAsked)) {
+                if !first {
+                    self.instruments.retry();
+                }
+                first = false;
+            }
+            match answer {
                 Ok(mut answer) => {
                     let mesh = answer.mesh.get_or_insert_default();
                     mesh.served_by = region.to_string();
@@ -169,6 +179,9 @@ impl Door {
                     return Ok(answer);
                 }
                 Err(Unanswered::NotAsked) => {}
+                Err(Unanswered::Status(status)) if is_too_much(&status) => {
+                    return Err(too_much(region, &status));
+                }
                 Err(Unanswered::Status(status)) => {
                     reasons.push(format!("{region}: {}", status.message()));
                 }
@@ -208,10 +221,12 @@ impl Door {
     }
 
     /// What the own region's node knows.
-    pub(crate) async fn status(&self) -> Result<v1::StatusResponse, Refusal> {
+    pub(crate) async fn status(&self, caller: &Caller) -> Result<v1::StatusResponse, Refusal> {
+        let deadline = caller.deadline(&*self.env, self.config.push_ms);
+        let _permit = self.gate.enter(caller, deadline).await?;
         let mut client = self.regions.own().client.clone();
         let call = async move { client.status(hop::first(v1::StatusRequest {})).await };
-        let answer = self.ask("status", self.config.push_ms, call).await;
+        let answer = self.ask("status", deadline.left_ms(&*self.env), call).await;
         answer.map_err(|status| {
             Refusal::Unavailable(format!("{}: {}", self.config.region, status.message()))
         })

@@ -31,6 +31,7 @@ pub(crate) struct Instruments {
     sheds: Family<Shed, Counter>,
     breakers: Family<Transition, Counter>,
     moves: Family<To, Counter>,
+    demotions: Family<Demoted, Counter>,
     lookups: Family<Lookup, Counter>,
 }
 
@@ -74,6 +75,12 @@ struct Transition {
     to: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Demoted {
+    region: Arc<str>,
+    origin: Arc<str>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Lookup {
     found: &'static str,
@@ -98,6 +105,8 @@ impl Instruments {
         add(registry, "breaker_transitions", breakers, &all.breakers);
         let moves = "Times that reads were sent to another region from then on, by region";
         add(registry, "home_moves", moves, &all.moves);
+        let demotions = "Times that a region began to lag its peers in an origin";
+        add(registry, "lag_demotions", demotions, &all.demotions);
         let lookups = "Reads that an earlier answer might do for, by whether there was one";
         add(registry, "cache_lookups", lookups, &all.lookups);
         all
@@ -155,6 +164,12 @@ impl Instruments {
         self.moves.get_or_create(&To { to: to.clone() }).inc();
     }
 
+    /// A region lags its peers in an origin.
+    pub(crate) fn demoted(&self, region: &Arc<str>, origin: &Arc<str>) {
+        let (region, origin) = (region.clone(), origin.clone());
+        self.demotions.get_or_create(&Demoted { region, origin }).inc();
+    }
+
     /// An answer that was given before was looked for.
     pub(crate) fn lookup(&self, found: &'static str) {
         self.lookups.get_or_create(&Lookup { found }).inc();
@@ -196,7 +211,7 @@ impl EncodeLabelValue for Ending {
 
 /// Routes are few, and a label is not made anew for every request.
 fn known(route: &str) -> &'static str {
-    let routes = ["local", "cache", "failover", "hedged", "stale", "reroute"];
+    let routes = ["local", "cache", "failover", "hedged", "stale", "reroute", "relay"];
     routes.into_iter().find(|known| *known == route).unwrap_or_default()
 }
 

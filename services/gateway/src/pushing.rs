@@ -5,6 +5,8 @@
 //! repeated there. Through another region it may count twice: that is only done when asked, and said.
 //! While the own region's node says nothing, because it is restarted, pushes wait until it does.
 
+use std::error::Error;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +16,16 @@ use bytes::Bytes;
 use clock::{Env, timeout};
 use parking_lot::Mutex;
 use routing::{Budget, Need, Standing};
-use tonic::{Code, Request, Status};
+use tonic::{Code, ConnectError, Request, Status};
 use tracing::Instrument;
 
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, in_time};
 use crate::gate::Permit;
 use crate::hop;
 use crate::metrics::Instruments;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_too_much, too_much};
 use crate::regions::{Region, Regions};
 use crate::token;
 
@@ -92,7 +94,7 @@ impl Pusher {
             };
             let again = is_down(&status) && self.counts_once(&request);
             if !(again && self.may_repeat(backoff_ms, deadline).await) {
-                return Err(wrong(&request, &status)
+                return Err(wrong(&own.name, &request, &status)
                     .unwrap_or_else(|| self.not_pushed(status.message().to_owned())));
             }
             backoff_ms = (backoff_ms * 2).min(BACKOFF_MS.1);
@@ -143,35 +145,47 @@ impl Pusher {
         Refusal::NotPushed { region: self.regions.own().name.to_string(), cause }
     }
 
-    /// Each region once. Half of what time is left is for each, so that one that hangs leaves some
-    /// for the next.
+    /// Each region once, and each node of the own one. Half of what time is left is for each, so that one
+    /// that hangs leaves some for the next. Where the log may have it already and repeats count, as in
+    /// another region they always do, the answer says so.
     async fn anywhere(
         &self,
         request: node::AppendRequest,
         deadline: Deadline,
     ) -> Result<v1::PushResponse, Refusal> {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut may_be_there) = (Vec::new(), false);
         for region in self.candidates() {
             let left_ms = deadline.left_ms(&*self.env).div_ceil(2);
             let status = match self.append(region, request.clone(), left_ms).await {
                 Ok(answer) => {
-                    let away = region.name != self.regions.own().name;
+                    let away = self.is_away(&region.name);
                     if away {
                         self.instruments.reroute(&region.name);
                     }
-                    return Ok(pushed(answer, region, away));
+                    let twice = away || (may_be_there && !self.counts_once(&request));
+                    return Ok(pushed(answer, region, twice));
                 }
                 Err(status) => status,
             };
-            if let Some(refusal) = wrong(&request, &status) {
+            if let Some(refusal) = wrong(&region.name, &request, &status) {
                 return Err(refusal);
             }
+            may_be_there |= was_sent(&status);
             reasons.push(format!("{}: {}", region.name, status.message()));
             if !is_down(&status) {
                 break;
             }
         }
         Err(Refusal::PushedNowhere(reasons.join("; ")))
+    }
+
+    fn is_away(&self, region: &str) -> bool {
+        *region != *self.regions.own().name
+    }
+
+    /// How a push came about, for metrics.
+    pub(crate) fn route(&self, pushed: &v1::PushResponse) -> &'static str {
+        if self.is_away(&pushed.region) { "reroute" } else { "local" }
     }
 
     /// The own region unless it is known to be gone, then the others as reads would find them.
@@ -212,9 +226,8 @@ pub(crate) async fn append(
         let lost = || Status::unavailable("the node ended the stream");
         answers.message().await?.ok_or_else(lost)
     };
-    let too_late = |_| Status::deadline_exceeded(format!("no answer within {ms} ms"));
     let asked = async {
-        let answer = timeout(env, ms, call).await.map_err(too_late).flatten();
+        let answer = in_time(env, ms, call).await;
         hop::ended(&answer);
         answer
     };
@@ -237,24 +250,50 @@ fn is_down(status: &Status) -> bool {
 }
 
 /// What is the push's own fault, wherever it goes.
-fn wrong(request: &node::AppendRequest, status: &Status) -> Option<Refusal> {
+fn wrong(region: &str, request: &node::AppendRequest, status: &Status) -> Option<Refusal> {
     match status.code() {
         Code::NotFound => Some(Refusal::NoSuchSource(request.source.chars().take(200).collect())),
         Code::InvalidArgument => Some(Refusal::BadOption(status.message().to_owned())),
-        _ => None,
+        _ => is_too_much(status).then(|| too_much(region, status)),
     }
 }
 
-/// How a push came about, for metrics.
-pub(crate) fn route(pushed: &v1::PushResponse) -> &'static str {
-    if pushed.possible_duplicate { "reroute" } else { "local" }
+/// Whether what failed like this may have been taken all the same: always, but where there was no
+/// connection to send it on, or nobody who knew the call.
+fn was_sent(status: &Status) -> bool {
+    let causes = iter::successors(status.source(), |error| (*error).source());
+    status.code() != Code::Unimplemented
+        && !causes.into_iter().any(|error| error.is::<ConnectError>())
 }
 
-fn pushed(answer: node::AppendResponse, region: &Region, away: bool) -> v1::PushResponse {
+fn pushed(answer: node::AppendResponse, region: &Region, twice: bool) -> v1::PushResponse {
     v1::PushResponse {
         accepted: answer.accepted,
         token: token::encode(answer.positions),
         region: region.name.to_string(),
-        possible_duplicate: away,
+        possible_duplicate: twice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::node::v1::node_client::NodeClient;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_found_no_connection_was_not_sent() {
+        // Bound, so that nobody else has it, and nobody listens.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = format!("http://{}", socket.local_addr().unwrap());
+        let mut client = NodeClient::new(Endpoint::from_shared(address).unwrap().connect_lazy());
+        let refused = client.ping(node::PingRequest {}).await.unwrap_err();
+        assert!(!was_sent(&refused) && is_down(&refused), "{refused:?}");
+        for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Internal] {
+            assert!(was_sent(&Status::new(code, "gone")));
+        }
+        assert!(!was_sent(&Status::unimplemented("an older node")));
     }
 }

@@ -3,6 +3,7 @@
 //! Feast's client retries 429 and 5xx for three seconds, so only what may pass by itself is one.
 
 use catalog::{CoerceError, ResolveError};
+use tonic::{Code, Status};
 
 /// A request that is not answered.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -19,6 +20,8 @@ pub(crate) enum Refusal {
     Full(String),
     #[error("the body is larger than {limit_bytes} bytes; send fewer rows at a time")]
     TooLarge { limit_bytes: usize },
+    #[error("{region} cannot take that at once ({cause}); ask for less, or send less, at a time")]
+    TooMuch { region: String, cause: String },
     #[error(
         "columns must have one length: `{first}` has {first_rows} rows, `{other}` {other_rows}"
     )]
@@ -103,7 +106,7 @@ impl Refusal {
             | Self::NoSuchPath(_) => Fault::NotFound,
             Self::Malformed(_) => Fault::Malformed,
             Self::TooSlow(_) => Fault::Slow,
-            Self::TooLarge { .. } => Fault::TooLarge,
+            Self::TooLarge { .. } | Self::TooMuch { .. } => Fault::TooLarge,
             Self::BadMethod { .. } => Fault::BadMethod,
             Self::TokensNotReached | Self::TooOld { .. } => Fault::Conflict,
             Self::NoCatalog
@@ -140,16 +143,29 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for tonic::Status {
+impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal.fault() {
             Fault::NotFound => Self::not_found(message),
             Fault::Malformed | Fault::Invalid | Fault::BadMethod => Self::invalid_argument(message),
-            Fault::TooLarge | Fault::Busy | Fault::OverQuota => Self::resource_exhausted(message),
+            // What is exhausted may pass by itself; this does not.
+            Fault::TooLarge => Self::out_of_range(message),
+            Fault::Busy | Fault::OverQuota => Self::resource_exhausted(message),
             Fault::TimedOut | Fault::Slow => Self::deadline_exceeded(message),
             Fault::Conflict => Self::failed_precondition(message),
             Fault::Unavailable => Self::unavailable(message),
         }
     }
+}
+
+/// Whether a region says that the question, or its answer, is larger than a message may be: all regions
+/// have the same bounds.
+pub(crate) fn is_too_much(status: &Status) -> bool {
+    status.code() == Code::OutOfRange
+}
+
+/// That a region said so.
+pub(crate) fn too_much(region: &str, status: &Status) -> Refusal {
+    Refusal::TooMuch { region: region.to_owned(), cause: status.message().to_owned() }
 }

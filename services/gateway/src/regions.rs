@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::{join_all, select_ok};
 use parking_lot::Mutex;
 use routing::{
-    Move, Need, Outcome, Pick, Priority, Router, Row, Settings, Standing, Transition, Try,
+    Lagging, Move, Need, Outcome, Pick, Priority, Router, Row, Settings, Standing, Transition, Try,
 };
 use tokio::sync::watch;
 use tonic::Status;
@@ -317,11 +317,11 @@ impl Routes {
         self.router.lock().home()
     }
 
-    /// Counts a request; `None`: somebody else probes the target already.
-    pub(crate) fn start(self: &Arc<Self>, pick: &Pick) -> Option<UnderWay> {
+    /// Counts a request, which is like most or not; `None`: somebody else probes the target already.
+    pub(crate) fn start(self: &Arc<Self>, pick: &Pick, usual: bool) -> Option<UnderWay> {
         let tried = self.tell(|router, now_ms| router.start(pick, now_ms))?;
         tried.changed().into_iter().for_each(|changed| self.note(changed));
-        Some(UnderWay { routes: self.clone(), tried: Some(tried) })
+        Some(UnderWay { routes: self.clone(), tried: Some(tried.usual(usual)) })
     }
 
     /// A region said how it is.
@@ -351,12 +351,25 @@ impl Routes {
         self.instruments.breaker(region, to.name());
     }
 
-    /// Tells or asks the router something, and says where the home went, if it did.
+    /// Tells or asks the router something, and says where the home went, if it did, and who lags now.
     fn tell<T>(&self, what: impl FnOnce(&mut Router, u64) -> T) -> T {
-        let (answer, moves) = {
+        let (answer, moves, lagging) = {
             let mut router = self.router.lock();
-            (what(&mut router, self.env.monotonic_ms()), router.take_moves())
+            let answer = what(&mut router, self.env.monotonic_ms());
+            (answer, router.take_moves(), router.take_lagging())
         };
+        for Lagging { target, origin, lag_ms } in lagging {
+            let region = &self.names[target];
+            match lag_ms {
+                Some(lag_ms) => {
+                    tracing::warn!(region = &**region, origin = &*origin, lag_ms, "lags its peers");
+                    self.instruments.demoted(region, &origin);
+                }
+                None => {
+                    tracing::info!(region = &**region, origin = &*origin, "lags its peers no more")
+                }
+            }
+        }
         for Move { from, to, forced } in moves {
             let from = from.map(|from| &*self.names[from]);
             tracing::info!(from, to = &*self.names[to], forced, "reads go to another region");

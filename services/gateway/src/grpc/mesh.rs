@@ -14,7 +14,7 @@ use super::Replies;
 use crate::caller::Caller;
 use crate::door::Door;
 use crate::metrics::Ending;
-use crate::pushing::{self, Push};
+use crate::pushing::Push;
 use crate::refusal::Refusal;
 use crate::request::few;
 
@@ -74,7 +74,7 @@ async fn push_one(
         Ok(()) => door.push(caller, push).await,
         Err(refusal) => Err(refusal),
     };
-    count(door, "Push", started, pushed, |pushed| pushing::route(pushed).to_owned())
+    count(door, "Push", started, pushed, |pushed| door.pusher.route(pushed).to_owned())
 }
 
 fn route(mesh: Option<&v1::MeshInfo>) -> String {
@@ -130,10 +130,13 @@ impl Mesh for MeshService {
 
     async fn status(
         &self,
-        _: Request<v1::StatusRequest>,
+        request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         let started = Stopwatch::start();
-        let answer = self.door.status().await;
+        let answer = match Caller::from_headers(request.metadata().as_ref()) {
+            Ok(caller) => self.door.status(&caller).await,
+            Err(refusal) => Err(refusal),
+        };
         self.answer("Status", started, answer, |_| "local".to_owned())
     }
 

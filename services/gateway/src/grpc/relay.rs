@@ -8,7 +8,7 @@ use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::node::v1::node_server::Node;
 use api::v1::{ExplainResponse, StatusRequest, StatusResponse};
-use clock::timeout;
+use clock::Stopwatch;
 use futures::future::{Either, select};
 use routing::Finish;
 use tokio_stream::StreamExt;
@@ -18,10 +18,11 @@ use tracing::Instrument;
 
 use super::Replies;
 use crate::caller::{self, Caller};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, in_time};
 use crate::door::Door;
 use crate::hop;
 use crate::lines::Lines;
+use crate::metrics::Ending;
 use crate::regions::Region;
 
 /// A watcher is told at least this often, changed or not.
@@ -59,6 +60,32 @@ impl Relay {
         Ok(request)
     }
 
+    async fn read_own(
+        &self,
+        request: Request<node::ReadRequest>,
+    ) -> Result<Response<node::ReadResponse>, Status> {
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
+        let permit = self.door.gate.relayed(caller.priority, deadline).await?;
+        let asked = request.into_inner();
+        let call = async { self.own().read(self.onward(&caller, deadline, asked)?).await };
+        let answer = pass(&self.door, deadline, call).await;
+        permit.finish(finish(&answer, self.door.is_patient(caller.timeout_ms)));
+        answer.map_err(failing)
+    }
+
+    async fn explain_own(
+        &self,
+        request: Request<node::ExplainRequest>,
+    ) -> Result<Response<ExplainResponse>, Status> {
+        let caller = Caller::from_headers(request.metadata().as_ref())?;
+        let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
+        let _permit = self.door.gate.relayed(caller.priority, deadline).await?;
+        let asked = request.into_inner();
+        let call = async { self.own().explain(self.onward(&caller, deadline, asked)?).await };
+        pass(&self.door, deadline, call).await.map_err(failing)
+    }
+
     fn refuse<T>(&self, call: &str) -> Result<Response<T>, Status> {
         let region = &self.door.config.region;
         Err(Status::unimplemented(format!(
@@ -73,14 +100,9 @@ impl Node for Relay {
         &self,
         request: Request<node::ReadRequest>,
     ) -> Result<Response<node::ReadResponse>, Status> {
-        let caller = Caller::from_headers(request.metadata().as_ref())?;
-        let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
-        let permit = self.door.gate.relayed(caller.priority, deadline).await?;
-        let asked = request.into_inner();
-        let call = async { self.own().read(self.onward(&caller, deadline, asked)?).await };
-        let answer = pass(&self.door, call).await;
-        permit.finish(finish(&answer, self.door.is_patient(caller.timeout_ms)));
-        answer.map_err(failing)
+        let started = Stopwatch::start();
+        let answer = self.read_own(request).await;
+        count(&self.door, "Relay.Read", started, answer)
     }
 
     type ReadsStream = Replies<node::ReadsResponse>;
@@ -97,8 +119,10 @@ impl Node for Relay {
             let span = telemetry::resumed(&asked.trace_context, READ);
             let (door, lines) = (door.clone(), lines.clone());
             let answer = async move {
+                let started = Stopwatch::start();
                 let own = &lines[door.regions.own_target()];
-                pass(&door, pass_on(&door, own, asked)).await.map_err(failing)
+                let answer = pass_on(&door, own, asked).await.map_err(failing);
+                count(&door, "Relay.Read", started, answer)
             };
             Box::pin(answer.instrument(span))
         };
@@ -109,12 +133,9 @@ impl Node for Relay {
         &self,
         request: Request<node::ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
-        let caller = Caller::from_headers(request.metadata().as_ref())?;
-        let deadline = caller.deadline(&*self.door.env, self.door.config.deadline_ms);
-        let _permit = self.door.gate.relayed(caller.priority, deadline).await?;
-        let asked = request.into_inner();
-        let call = async { self.own().explain(self.onward(&caller, deadline, asked)?).await };
-        pass(&self.door, call).await.map_err(failing)
+        let started = Stopwatch::start();
+        let answer = self.explain_own(request).await;
+        count(&self.door, "Relay.Explain", started, answer)
     }
 
     async fn ping(
@@ -186,7 +207,11 @@ impl Node for Relay {
         let door = self.door.clone();
         let answers = super::until_broken(request.into_inner()).then(move |append| {
             let (door, caller) = (door.clone(), caller.clone());
-            async move { door.append(&caller, append?).await }
+            async move {
+                let (started, append) = (Stopwatch::start(), append?);
+                let answer = door.append(&caller, append).await;
+                count(&door, "Relay.Append", started, answer)
+            }
         });
         Ok(Response::new(Box::pin(answers)))
     }
@@ -212,11 +237,30 @@ impl Node for Relay {
     }
 }
 
-/// A call to the node, in a span of its own; both spans are told how it ended.
-async fn pass<T>(door: &Door, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+/// What another gateway asked was answered or refused.
+fn count<T>(
+    door: &Door,
+    call: &'static str,
+    started: Stopwatch,
+    answer: Result<T, Status>,
+) -> Result<T, Status> {
+    let (code, route) = match &answer {
+        Ok(_) => (Code::Ok, "relay"),
+        Err(status) => (status.code(), ""),
+    };
+    door.instruments.request(call, Ending::Grpc(code), route, started.elapsed());
+    answer
+}
+
+/// A call to the node, until the deadline, in a span of its own; both spans are told how it ended.
+async fn pass<T>(
+    door: &Door,
+    deadline: Deadline,
+    call: impl Future<Output = Result<T, Status>> + Send,
+) -> Result<T, Status> {
     let region = || [("region", door.config.region.to_string())];
     let asked = async {
-        let answer = call.await;
+        let answer = in_time(&door.env, deadline.left_ms(&*door.env), call).await;
         hop::ended(&answer);
         answer
     };
@@ -235,9 +279,8 @@ async fn pass_on(
     let deadline = Deadline::after(&*door.env, door.config.deadline_ms.min(asked_ms));
     let permit = door.gate.relayed(priority, deadline).await?;
     let ms = deadline.left_ms(&*door.env);
-    let read = lines.read(asked.read.unwrap_or_default(), ms, priority);
-    let late = |_| Err(Status::deadline_exceeded(format!("no answer within {ms} ms")));
-    let answer = timeout(&door.env, ms, read).await.unwrap_or_else(late);
+    let answer =
+        pass(door, deadline, lines.read(asked.read.unwrap_or_default(), ms, priority)).await;
     permit.finish(finish(&answer, door.is_patient(Some(asked_ms))));
     answer
 }

@@ -70,7 +70,7 @@ struct Write {
 }
 
 /// Appends to a source. In the answer's headers, `x-meridian-token` names what was appended and
-/// `x-meridian-region` where; `x-meridian-possible-duplicate` is there if that is another region.
+/// `x-meridian-region` where; `x-meridian-possible-duplicate` is there if it may be in a log already.
 pub(super) async fn push(door: &Door, request: Request) -> Response {
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
@@ -118,7 +118,7 @@ fn respond(
     body: &'static str,
 ) -> Response {
     let status = pushed.as_ref().map_or_else(Refusal::status, |_| StatusCode::OK);
-    let route = pushed.as_ref().map_or("", pushing::route);
+    let route = pushed.as_ref().map_or("", |pushed| door.pusher.route(pushed));
     door.instruments.request(call, Ending::Http(status), route, started.elapsed());
     match pushed {
         Ok(pushed) => {

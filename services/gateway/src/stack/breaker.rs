@@ -1,6 +1,5 @@
 //! A try at one region, whose end its breaker is told.
 
-use clock::timeout;
 use routing::Outcome;
 use tonic::{Code, Status};
 use tower::layer::layer_fn;
@@ -8,6 +7,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tracing::Instrument;
 
 use super::{Below, Try};
+use crate::deadline::in_time;
 use crate::door::Door;
 use crate::hop;
 
@@ -30,22 +30,14 @@ where
 {
     layer_fn(move |below: S| {
         service_fn(move |asked: Try<Q>| async move {
-            let (ms, pick) = (asked.ms, &asked.pick);
-            let under_way = door.regions.routes().start(pick).ok_or(Unanswered::NotAsked)?;
+            let (ms, pick, usual) = (asked.ms, &asked.pick, asked.usual);
+            let under_way = door.regions.routes().start(pick, usual).ok_or(Unanswered::NotAsked)?;
             let span = telemetry::client("try", || {
                 let region = &door.regions.at(pick.target).name;
                 [("region", region.to_string()), ("standing", pick.standing.to_string())]
             });
-            let started_us = door.env.monotonic_us();
             let tried = async move {
-                let answer = match timeout(&door.env, ms, below.oneshot(asked)).await {
-                    Ok(Ok(answer)) => Ok(answer),
-                    // The channel has a timer of its own, and calls what it ends cancelled.
-                    Ok(Err(status)) if door.env.monotonic_us() - started_us < ms * 1_000 => {
-                        Err(status)
-                    }
-                    _ => Err(Status::deadline_exceeded(format!("no answer within {ms} ms"))),
-                };
+                let answer = in_time(&door.env, ms, below.oneshot(asked)).await;
                 under_way.end(blame(&answer, ms >= door.config.try_ms));
                 hop::ended(&answer);
                 answer
@@ -55,12 +47,12 @@ where
     })
 }
 
-/// What an answer says about the region. A try that had less time than any other says nothing by
-/// being too late, or one impatient caller could have a region left out for all.
+/// What an answer says about the region. Whether a try that had less time than others says anything by
+/// being too late is for the router to tell, or one impatient caller could have a region left out for all.
 fn blame<T>(answer: &Result<T, Status>, full: bool) -> Outcome {
     match answer.as_ref().map_err(Status::code) {
         Ok(_) => Outcome::Answered,
-        Err(Code::DeadlineExceeded) if !full => Outcome::Abandoned,
+        Err(Code::DeadlineExceeded) if !full => Outcome::Hurried,
         // It is well: it says that it has not got what was asked for.
         Err(
             Code::FailedPrecondition | Code::NotFound | Code::InvalidArgument | Code::OutOfRange,

@@ -12,6 +12,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Below, Reading, Try, Unanswered};
 use crate::door::Door;
+use crate::line::shares;
+use crate::refusal::is_too_much;
 
 /// Left of the deadline for the way back when a node waits for tokens, ms.
 const MARGIN_MS: u64 = 20;
@@ -103,14 +105,17 @@ fn question(door: &Door, reading: &Reading, pick: Pick) -> Try<node::ReadRequest
     }
     let most_ms = if last { left_ms } else { left_ms - left_ms / 4 };
     let ms = door.config.try_ms.saturating_add(question.wait_ms.into()).min(most_ms);
-    Try { pick, question, ms, priority: reading.read.ask.call.caller.priority }
+    let (usual, priority) = (shares(&question), reading.read.ask.call.caller.priority);
+    Try { pick, question, ms, usual, priority }
 }
 
-/// Two tries at once: the first answer counts, and the other one is given up.
+/// Two tries at once: the first answer counts, and the other one is given up. So it is when the answer
+/// would be too large, as the other one's would be, too.
 async fn race(one: Asked<'_>, two: Asked<'_>) -> Vec<Tried> {
     let (first, other) = select(one, two).await.factor_first();
-    match first {
+    match &first {
         Some(Tried { answer: Ok(_), .. }) => Vec::from_iter(first),
-        failed => failed.into_iter().chain(other.await).collect(),
+        Some(Tried { answer: Err(status), .. }) if is_too_much(status) => Vec::from_iter(first),
+        _ => first.into_iter().chain(other.await).collect(),
     }
 }

@@ -12,7 +12,7 @@ use super::hedge::Tried;
 use super::{Below, Read, Reading, Reply};
 use crate::answer::{Answered, fits};
 use crate::door::Door;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_too_much, too_much};
 
 pub(crate) fn retry<S>(door: &Door) -> impl Layer<S, Service = impl Below<Reading, Reply>>
 where
@@ -49,7 +49,7 @@ async fn one_after_the_other(
         first &= tries.is_empty();
         for Tried { pick, hedged, answer } in tries {
             let region = &door.regions.at(pick.target).name;
-            if let Some(response) = failures.judge(region, &reading.read, answer) {
+            if let Some(response) = failures.judge(region, &reading.read, answer)? {
                 let route = door.regions.route(&pick, hedged);
                 let answered = Answered { region: region.to_string(), route, response };
                 return Ok((answered, reading.read.question));
@@ -72,20 +72,24 @@ struct Failures {
 
 impl Failures {
     /// The answer, if it is one; else what it says is kept.
+    ///
+    /// # Errors
+    /// Nobody else would answer it either.
     fn judge(
         &mut self,
         region: &str,
         read: &Read,
         answer: Result<node::ReadResponse, Status>,
-    ) -> Option<node::ReadResponse> {
+    ) -> Result<Option<node::ReadResponse>, Refusal> {
         match answer {
             Ok(response) if !fits(&read.question.views, &response) => {
                 self.reasons.push(format!("{region}: the answer does not fit the question"));
             }
             Ok(response) => match read.rules().too_old(&response.origins, 0) {
-                None => return Some(response),
+                None => return Ok(Some(response)),
                 Some(refusal) => self.conflict = Some(refusal),
             },
+            Err(status) if is_too_much(&status) => return Err(too_much(region, &status)),
             Err(status) if status.code() == Code::FailedPrecondition => {
                 self.conflict.get_or_insert(Refusal::TokensNotReached);
             }
@@ -95,7 +99,7 @@ impl Failures {
                 self.reasons.push(format!("{region}: {}", status.message()));
             }
         }
-        None
+        Ok(None)
     }
 
     fn refusal(self) -> Refusal {

@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::support::{Door, FakeNode, open};
+use crate::support::{Door, FakeNode, Mood, number, open, open_with, wait_until};
 
 fn value(n: i64) -> v1::Value {
     v1::Value { kind: Some(Kind::IntValue(n)) }
@@ -118,5 +118,37 @@ fn explain_names_view_shard_and_region() {
         }
         let status = client.status(v1::StatusRequest {}).await.expect("a status").into_inner();
         assert_eq!(status.region, "us");
+    });
+}
+
+/// As reads are: a region that fails costs no more than the budget allows.
+#[test]
+fn an_explanation_is_asked_again_within_the_budget() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    us.set(Mood::Fails);
+    let rich = open(&us, &[&eu]);
+    let poor = open_with(&us, &[&eu], |config| (config.retry_percent, config.retry_per_s) = (0, 0));
+    let explain = |mut client: MeshClient<Channel>| async move {
+        let request = v1::ExplainRequest {
+            feature: "versioned:longest_1h".into(),
+            entity: HashMap::from([("driver_id".into(), value(1))]),
+            options: None,
+        };
+        client.explain(request).await
+    };
+    // Until both regions are heard, and the own one is the first to be asked.
+    wait_until("it is asked again", || {
+        with_client(&rich, |client| async move { explain(client).await.map(drop).expect("eu") });
+        number(&rich, "meridian_gateway_retries_total ") > 0
+    });
+    wait_until("it is not asked again", || {
+        let mut said = String::new();
+        with_client(&poor, |client| {
+            let said = &mut said;
+            async move {
+                *said = explain(client).await.err().map_or_else(String::new, |e| e.to_string())
+            }
+        });
+        said.contains("a disk is on fire") && said.contains("asked again")
     });
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use api::node::v1 as node;
 use api::node::v1::node_client::NodeClient;
 use api::v1::mesh_client::MeshClient;
-use api::v1::{GetFeaturesRequest, Route, RoutesRequest};
+use api::v1::{GetFeaturesRequest, PushRequest, Route, RoutesRequest, StatusRequest};
 use gateway::Quota;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
@@ -121,6 +121,8 @@ fn a_region_whose_mirror_stands_still_is_left_by_those_whom_it_concerns() {
     assert_eq!(door.read(&without).served(), by("us", "local"));
     let routes = routes(&door);
     assert_eq!((routes[0].home, &*routes[0].standing), (true, "lags its peers in ap"));
+    let line = r#"meridian_gateway_lag_demotions_total{region="us",origin="ap"} "#;
+    assert_eq!(number(&door, line), 1);
 }
 
 #[test]
@@ -141,10 +143,14 @@ fn more_than_it_can_do_is_sent_away_at_once() {
             let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
             client.get_features(GetFeaturesRequest::default()).await.expect_err("refused")
         });
-        assert_eq!(status.code(), Code::ResourceExhausted);
+        let known = on_runtime(async {
+            let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+            client.status(StatusRequest {}).await.expect_err("refused")
+        });
+        assert_eq!([status.code(), known.code()], [Code::ResourceExhausted; 2]);
         us.set(Mood::Well);
     });
-    assert!(door.metrics().contains(r#"meridian_gateway_sheds_total{reason="busy"} 2"#));
+    assert!(door.metrics().contains(r#"meridian_gateway_sheds_total{reason="busy"} 3"#));
     wait_until("there is room again", || read(&door).status == 200);
 }
 
@@ -297,4 +303,49 @@ fn a_gateway_that_ends_goes_in_time() {
     });
     door.end();
     wait_until("it is gone", || !listens(&door));
+}
+
+/// It would be so in every region, and a client that asks again gets no further.
+#[test]
+fn what_is_too_large_for_a_message_is_refused_at_once_and_counts_against_nobody() {
+    let (us, eu) = (FakeNode::start("us"), FakeNode::start("eu"));
+    let door = settled(&us, &eu);
+    us.set(Mood::TooLarge);
+    let mesh = serde_json::json!({"on_region_down": "reroute"});
+    let remark = serde_json::json!({"push_source_name": "remarks", "mesh": mesh,
+                                    "df": {"at": [1], "driver_id": [1]}});
+    let before = eu.reads().len();
+    for _ in 0..6 {
+        for refused in [read(&door), door.post("/push", remark.to_string().as_bytes())] {
+            assert_eq!((refused.status, &refused.retry_after), (413, &None), "{}", refused.text);
+            assert!(refused.refusal().1.contains("70000000 bytes"), "{}", refused.text);
+        }
+    }
+    assert_eq!((eu.reads().len(), eu.appends(), us.appends()), (before, 0, 6));
+    let route = &routes(&door)[0];
+    assert_eq!((&*route.breaker, route.failures), ("closed", 0));
+    let pushed = on_runtime(async {
+        let mut client = MeshClient::connect(door.grpc()).await.expect("a connection");
+        let push = PushRequest { source: "trips".into(), ..PushRequest::default() };
+        let answers = client.push(tokio_stream::once(push)).await.expect("a stream");
+        answers.into_inner().message().await.expect_err("too large")
+    });
+    assert_eq!(pushed.code(), Code::OutOfRange);
+}
+
+/// A call of its own is ended by its channel, which says CANCELLED. Or it would not be known that it was
+/// late: to the limit here, and to who asked.
+#[test]
+fn a_relayed_read_that_is_late_is_said_to_be_late() {
+    let us = FakeNode::start("us");
+    let door = open_with(&us, &[], |config| config.deadline_ms = 450);
+    us.set(Mood::Hangs);
+    let limit = || number(&door, "meridian_gateway_admission{kind=\"limit\"} ");
+    let before = limit();
+    let late = on_runtime(async {
+        let mut client = NodeClient::connect(door.grpc()).await.expect("a connection");
+        client.read(node::ReadRequest::default()).await.expect_err("nobody answers")
+    });
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
+    wait_until("the limit has learned it", || limit() < before);
 }

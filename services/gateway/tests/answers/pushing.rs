@@ -299,6 +299,9 @@ fn a_push_goes_through_another_regions_gateway() {
     wait_until("eu is heard", || near.get("/health").status == 200);
     assert_eq!(taken(&push(&near, reroute())), (Some("eu"), true));
     assert_eq!(eu.header("x-meridian-hops").as_deref(), Some("2"));
+    let relayed =
+        r#"meridian_gateway_requests_total{call="Relay.Append",status="OK",route="relay"} "#;
+    assert_eq!(number(&far, relayed), 1);
     let circle = on_runtime(async {
         let mut client = NodeClient::connect(far.grpc()).await.expect("a connection");
         let append = node::AppendRequest { source: "trips".into(), events: vec![] };
@@ -330,5 +333,35 @@ fn each_push_of_a_stream_passes_the_gate() {
         door.metrics().contains(r#"call="Push",status="OK",route="local""#),
         "{}",
         door.metrics()
+    );
+}
+
+/// An event without an id counts as often as a region's log has it, whichever of its nodes took it.
+#[test]
+fn a_second_node_of_the_own_region_may_be_one_too_many_without_ids() {
+    let (one, two) = (FakeNode::start("us"), FakeNode::start("us"));
+    let door = open_with(&one, &[], |config| config.nodes.push(two.url()));
+    heard(&door, 2);
+    one.set(Mood::LogDown);
+    let remark = json!({"push_source_name": "remarks", "mesh": reroute(),
+                        "df": {"at": [1], "driver_id": [1]}});
+    let asked_both = |body: &Json, twice| {
+        // Which of the two is asked first depends on how near they seem.
+        wait_until("the one that fails is asked first", || {
+            let before = one.appends();
+            let answer = door.post("/push", body.to_string().as_bytes());
+            let asked_both = one.appends() > before;
+            assert_eq!(taken(&answer), (Some("us"), asked_both && twice));
+            asked_both
+        });
+    };
+    asked_both(&remark, true);
+    asked_both(&trip(reroute()), false);
+    assert_eq!(
+        number(
+            &door,
+            r#"meridian_gateway_requests_total{call="push",status="200",route="reroute"} "#
+        ),
+        0
     );
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, Door, FakeNode, Mood, open, open_unheard, wait_until};
+use crate::support::{Answer, Door, FakeNode, Mood, number, open, open_unheard, wait_until};
 
 fn read(door: &Door, mesh: Json) -> Answer {
     let features = ["driver_stats:km_1h"];
@@ -130,6 +130,9 @@ fn a_gateway_reads_through_another_regions_gateway() {
     let near = open_unheard(&us, &[("eu", far.grpc())]);
     wait_until("eu is heard", || near.get("/health").status == 200);
     assert_eq!(served(&read(&near, json!({}))), by("eu", "failover"));
+    let relayed =
+        r#"meridian_gateway_requests_total{call="Relay.Read",status="OK",route="relay"} "#;
+    assert_eq!(number(&far, relayed), 1);
     eu.kill();
     wait_until("eu is lost", || near.get("/health").status == 503);
     assert_eq!(read(&near, json!({})).status, 503);

@@ -117,6 +117,8 @@ pub enum Mood {
     LogDown,
     /// Its log takes nothing more.
     LogFull,
+    /// Its answers, and what is pushed, are larger than a message may be.
+    TooLarge,
     /// Its log never answers.
     LogHangs,
     /// Its `ap` stands still: it says so, and so do its answers.
@@ -275,6 +277,7 @@ impl Service {
                 tokio::time::sleep(Duration::from_millis(ms)).await
             }
             Mood::Fails => return Err(Status::internal("a disk is on fire")),
+            Mood::TooLarge => return Err(Status::out_of_range("an answer of 70000000 bytes")),
             Mood::Hangs => std::future::pending().await,
             Mood::Behind if !request.tokens.is_empty() => {
                 return Err(Status::failed_precondition("not yet"));
@@ -341,6 +344,7 @@ async fn take(
     match mood {
         Mood::LogDown => return Err(Status::unavailable("the log is away")),
         Mood::LogFull => return Err(Status::resource_exhausted("the log is full")),
+        Mood::TooLarge => return Err(Status::out_of_range("an event of 70000000 bytes")),
         Mood::LogHangs => std::future::pending().await,
         _ => {}
     }
@@ -493,6 +497,9 @@ impl Node for Service {
         &self,
         request: Request<node::ExplainRequest>,
     ) -> Result<Response<ExplainResponse>, Status> {
+        if self.mood() == Mood::Fails {
+            return Err(Status::internal("a disk is on fire"));
+        }
         let request = request.into_inner();
         let (view, version, shard) = (request.view, request.version, request.shard);
         Ok(Response::new(ExplainResponse { view, version, shard, ..ExplainResponse::default() }))

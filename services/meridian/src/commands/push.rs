@@ -47,7 +47,7 @@ pub(super) async fn run(args: &PushArgs) -> Result<()> {
     out::line(format!("token {}", reply.token));
     if reply.possible_duplicate {
         out::line(format!(
-            "taken by {}: should the region that is down have them too, they count twice",
+            "taken by {}: should whoever was asked before have them too, they count twice",
             reply.region
         ));
     }
