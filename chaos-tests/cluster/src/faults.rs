@@ -215,7 +215,8 @@ pub fn calm(mesh: &Mesh) -> bool {
 
 /// When `ewr`'s gateway first said that something was wrong, ms since the epoch.
 fn noticed_ms(mesh: &Mesh, from_ms: i64) -> Option<i64> {
-    const SIGNS: [&str; 3] = [" breaker ", "region lost", "reads go to another region"];
+    const SIGNS: [&str; 4] =
+        [" breaker ", "region lost", "reads go to another region", "lags its peers region"];
     let log = std::fs::read_to_string(mesh.data().join("ewr/gateway.log")).ok()?;
     let signs = log.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign)));
     let times = signs.filter_map(|line| {
