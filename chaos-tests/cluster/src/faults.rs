@@ -8,6 +8,7 @@ mod overload;
 mod row;
 mod samples;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -170,7 +171,7 @@ pub fn measure(mesh: &mut Mesh, fault: &Fault, readings: &Readings) -> Row {
     (fault.end)(mesh);
     let samples = reads.end();
     let instants = row::Instants { begins_ms, begun_ms, ends_ms };
-    let noticed = noticed_ms(mesh, begins_ms).map(|at_ms| at_ms - begins_ms);
+    let noticed = noticed_ms(mesh, begins_ms..ends_ms).map(|at_ms| at_ms - begins_ms);
     Row::new(fault.name, &samples, instants, noticed, Counted::now(mesh).since(&counted))
 }
 
@@ -214,14 +215,14 @@ pub fn calm(mesh: &Mesh) -> bool {
 }
 
 /// When `ewr`'s gateway first said that something was wrong, ms since the epoch.
-fn noticed_ms(mesh: &Mesh, from_ms: i64) -> Option<i64> {
+fn noticed_ms(mesh: &Mesh, within_ms: Range<i64>) -> Option<i64> {
     const SIGNS: [&str; 4] =
         [" breaker ", "region lost", "reads go to another region", "lags its peers region"];
     let log = std::fs::read_to_string(mesh.data().join("ewr/gateway.log")).ok()?;
     let signs = log.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign)));
     let times = signs.filter_map(|line| {
         let at_ms = clock::parse_timestamp_ms(line.split_whitespace().next()?).ok()?;
-        (at_ms >= from_ms).then_some(at_ms)
+        within_ms.contains(&at_ms).then_some(at_ms)
     });
     times.min()
 }

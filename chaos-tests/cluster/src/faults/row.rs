@@ -7,7 +7,7 @@ use super::{Counted, HOME};
 
 /// The table's head.
 pub const HEAD: &str = "\
-| fault | failed | before | during | after | noticed | rerouted | first good read | p99 back | home again | hedged | moves |
+| fault | failed | before | during | after | noticed | rerouted | first good read | p99 calm | home again | hedged | moves |
 |---|---|---|---|---|---|---|---|---|---|---|---|";
 
 /// Reads whose p99 is above twice what it was and this are disturbed, ms.
