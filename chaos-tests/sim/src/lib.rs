@@ -33,6 +33,29 @@ pub struct Outcome {
     pub events: usize,
 }
 
+/// One step, and a look whether a frontier is false or went back.
+///
+/// # Errors
+/// One is, or did; or nothing is left to run.
+pub fn step(world: &mut World) -> Result<(), String> {
+    if !world.sim.step() {
+        return Err(format!("seed {}: nothing left to run", world.sim.seed()));
+    }
+    checks::anytime(world)
+}
+
+/// Steps for so much virtual time.
+///
+/// # Errors
+/// As [`step`].
+pub fn run_for(world: &mut World, ms: u64) -> Result<(), String> {
+    let end_ms = world.sim.elapsed_ms() + ms;
+    while world.sim.elapsed_ms() < end_ms {
+        step(world)?;
+    }
+    Ok(())
+}
+
 /// Runs until all regions agree, and looks whether they agree on what the logs say.
 ///
 /// # Errors
@@ -54,10 +77,7 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut world = World::new(seed)?;
     let mut nemesis = Nemesis::new(seed);
     while world.sim.elapsed_ms() < STORM_MS {
-        if !world.sim.step() {
-            return Err(format!("seed {seed}: nothing left to run"));
-        }
-        checks::anytime(&mut world)?;
+        step(&mut world)?;
         nemesis.maybe_strike(&mut world)?;
     }
     nemesis.relent(&mut world);

@@ -1,7 +1,7 @@
 //! Nodes whose wall clocks are set back: what is due is reckoned by the steady clock, so folding,
 //! heartbeats and repairs go on as if nothing had happened.
 
-use sim::{World, checks};
+use sim::World;
 use testkit::Faults;
 
 const BEFORE_MS: u64 = 3_000;
@@ -15,22 +15,14 @@ fn a_clock_that_is_set_back_delays_nothing() {
         let mut world = World::new(seed).expect("a world");
         world.sites.iter().for_each(|site| site.log.set_faults(|faults| *faults = Faults::slow()));
         (0..3).for_each(|site| world.start(site, 1));
-        run_for(&mut world, BEFORE_MS);
+        sim::run_for(&mut world, BEFORE_MS).expect("no frontier is false");
         // One that is fenced would claim again, and reckon anew.
         world.sites.iter().for_each(|site| site.slots[1].leave());
-        run_for(&mut world, AFTER_MS);
+        sim::run_for(&mut world, AFTER_MS).expect("no frontier is false");
         let slots = world.sites.iter().flat_map(|site| &site.slots);
         slots.for_each(|slot| slot.process.set_skew_ms(-BACK_MS));
-        run_for(&mut world, AFTER_MS);
+        sim::run_for(&mut world, AFTER_MS).expect("no frontier is false");
         world.calm();
         sim::settle(&mut world).expect("every region equals the reference");
-    }
-}
-
-fn run_for(world: &mut World, ms: u64) {
-    let end_ms = world.sim.elapsed_ms() + ms;
-    while world.sim.elapsed_ms() < end_ms {
-        assert!(world.sim.step(), "nothing left to run");
-        checks::anytime(world).expect("no frontier is false");
     }
 }

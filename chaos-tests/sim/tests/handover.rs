@@ -1,7 +1,7 @@
 //! A node that ends hands its partitions over: what it had folded is committed in every shard, and
 //! whoever comes next folds nothing again.
 
-use sim::{World, checks};
+use sim::World;
 use testkit::Faults;
 
 const BEFORE_MS: u64 = 3_000;
@@ -13,17 +13,17 @@ fn an_orderly_end_leaves_nothing_to_fold_again() {
     for seed in 0..20 {
         let mut world = World::new(seed).expect("a world");
         world.sites.iter().for_each(|site| site.log.set_faults(|faults| *faults = Faults::slow()));
-        run_for(&mut world, BEFORE_MS);
+        sim::run_for(&mut world, BEFORE_MS).expect("no frontier is false");
         world.sites[0].slots[0].leave();
         let until_ms = world.sim.elapsed_ms() + HANDOVER_MS;
         while holds(&world) {
             assert!(world.sim.elapsed_ms() < until_ms, "seed {seed}: it does not let go");
-            step(&mut world);
+            sim::step(&mut world).expect("no frontier is false");
         }
         let before = folded(&world, 0);
         // The others' second nodes, too: agreement is that of all.
         (0..world.sites.len()).for_each(|site| world.start(site, 1));
-        run_for(&mut world, AFTER_MS);
+        sim::run_for(&mut world, AFTER_MS).expect("no frontier is false");
         world.calm();
         sim::settle(&mut world).expect("every region equals the reference");
         let site = &world.sites[0];
@@ -33,18 +33,6 @@ fn an_orderly_end_leaves_nothing_to_fold_again() {
         let after = folded(&world, 1);
         assert!(before > 0 && after > 0, "seed {seed}: {before}, {after}");
         assert_eq!(before + after, events as u64, "seed {seed}: {before} and {after}");
-    }
-}
-
-fn step(world: &mut World) {
-    assert!(world.sim.step(), "nothing left to run");
-    checks::anytime(world).expect("no frontier is false");
-}
-
-fn run_for(world: &mut World, ms: u64) {
-    let until_ms = world.sim.elapsed_ms() + ms;
-    while world.sim.elapsed_ms() < until_ms {
-        step(world);
     }
 }
 

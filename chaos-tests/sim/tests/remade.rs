@@ -2,7 +2,7 @@
 //! is still part of every answer, proven and fresh.
 
 use lattice::TopicId;
-use sim::{World, checks};
+use sim::World;
 
 const BEFORE_MS: u64 = 3_000;
 const AFTER_MS: u64 = 10_000;
@@ -16,14 +16,14 @@ fn what_a_deleted_topic_gave_is_kept_and_stays_fresh() {
     for seed in 0..5 {
         let mut world = World::new(seed).expect("a world");
         (0..3).for_each(|site| world.start(site, 1));
-        run_for(&mut world, BEFORE_MS);
+        sim::run_for(&mut world, BEFORE_MS).expect("no frontier is false");
         world.calm();
         sim::settle(&mut world).expect("every region equals the reference");
         let old = topic(&world);
         world.remake(0);
         let remade_ms = world.sim.env().now_ms();
         assert_ne!(topic(&world), old);
-        run_for(&mut world, AFTER_MS);
+        sim::run_for(&mut world, AFTER_MS).expect("no frontier is false");
         world.calm();
         sim::settle(&mut world).expect("every region equals the reference, of old and new");
         for (name, store) in world.stores() {
@@ -46,14 +46,6 @@ fn topic(world: &World) -> TopicId {
     TopicId(world.sites[0].log.topic("clicks").expect("a topic").id)
 }
 
-fn run_for(world: &mut World, ms: u64) {
-    let end_ms = world.sim.elapsed_ms() + ms;
-    while world.sim.elapsed_ms() < end_ms {
-        assert!(world.sim.step(), "nothing left to run");
-        checks::anytime(world).expect("no frontier is false");
-    }
-}
-
 /// A claim looks the topic up and then opens it; what is read must be of the topic that was looked up.
 #[test]
 fn a_topic_made_again_under_a_claim_is_not_taken_for_the_old_one() {
@@ -61,15 +53,15 @@ fn a_topic_made_again_under_a_claim_is_not_taken_for_the_old_one() {
         let mut world = World::new(seed).expect("a world");
         (0..3).for_each(|site| world.start(site, 1));
         // Few events: the new topic soon reaches the offsets at which the old one ended.
-        run_for(&mut world, FEW_MS);
+        sim::run_for(&mut world, FEW_MS).expect("no frontier is false");
         world.calm();
         sim::settle(&mut world).expect("every region equals the reference");
         world.sites[0].slots[1].process.kill();
         world.start(0, 1);
         let until_ms = world.sim.random_u64() % CLAIM_MS;
-        run_for(&mut world, until_ms);
+        sim::run_for(&mut world, until_ms).expect("no frontier is false");
         world.remake(0);
-        run_for(&mut world, BEFORE_MS);
+        sim::run_for(&mut world, BEFORE_MS).expect("no frontier is false");
         world.calm();
         sim::settle(&mut world).expect("every region equals the reference, of old and new");
     }

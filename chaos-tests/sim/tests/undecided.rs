@@ -3,7 +3,7 @@
 
 use backbone::{Partition, Record};
 use lattice::TopicId;
-use sim::{World, checks};
+use sim::World;
 use testkit::Faults;
 
 const BEFORE_MS: u64 = 3_000;
@@ -18,10 +18,10 @@ fn an_open_transaction_ages_its_partition() {
         let mut world = World::new(seed).expect("a world");
         world.sites.iter().for_each(|site| site.log.set_faults(|faults| *faults = Faults::slow()));
         (0..3).for_each(|site| world.start(site, 1));
-        run_for(&mut world, BEFORE_MS);
+        sim::run_for(&mut world, BEFORE_MS).expect("no frontier is false");
         leave_open(&mut world);
         let open_ms = world.sim.now_ms();
-        run_for(&mut world, AFTER_MS);
+        sim::run_for(&mut world, AFTER_MS).expect("no frontier is false");
         let topic = TopicId(world.sites[0].log.topic("clicks").expect("a topic").id);
         for (name, store) in world.stores() {
             for state in (0..store.shards()).flat_map(|shard| store.states(shard)) {
@@ -52,17 +52,8 @@ fn leave_open(world: &mut World) {
     let _commit = env.spawn("commit", Box::pin(commit));
     let open = || log.end(&at) != log.bounds(&at).map(|bounds| bounds.committed_end);
     while !open() {
-        assert!(world.sim.step(), "nothing left to run");
-        checks::anytime(world).expect("no frontier is false");
+        sim::step(world).expect("no frontier is false");
     }
     producer.kill();
     log.set_faults(|faults| *faults = Faults::slow());
-}
-
-fn run_for(world: &mut World, ms: u64) {
-    let end_ms = world.sim.elapsed_ms() + ms;
-    while world.sim.elapsed_ms() < end_ms {
-        assert!(world.sim.step(), "nothing left to run");
-        checks::anytime(world).expect("no frontier is false");
-    }
 }
