@@ -77,7 +77,7 @@ impl Door {
             // the call.
             .service_fn(|asked: Try<node::ReadRequest>| {
                 let region = self.regions.at(asked.pick.target);
-                region.read(asked.question, asked.ms, asked.priority)
+                region.read(asked)
             });
         let answer = read.oneshot(Call { caller, request }).await;
         if let Ok(given) = &answer {

@@ -22,13 +22,12 @@ use tonic::transport::{Channel, Endpoint};
 use crate::catalog_cache::CatalogCache;
 use crate::config::Config;
 use crate::frontier::Frontier;
-use crate::line::shares;
 use crate::lines::Lines;
 use crate::metrics::Instruments;
 use crate::resolutions::Covered;
 use crate::serve::GatewayError;
 use crate::watcher::{self, Watcher};
-use crate::{caller, hop};
+use crate::{caller, hop, stack};
 
 const CONNECT: Duration = Duration::from_millis(200);
 /// A connection on which nothing comes back is given up: its machine may have gone without a word, and
@@ -94,14 +93,13 @@ impl Region {
     /// Asks it, for so long at most: in a message that it shares with others, if it is small.
     pub(crate) async fn read(
         &self,
-        read: node::ReadRequest,
-        ms: u64,
-        priority: Priority,
+        asked: stack::Try<node::ReadRequest>,
     ) -> Result<node::ReadResponse, Status> {
-        if shares(&read) {
-            return self.lines.read(read, ms, priority).await;
+        let stack::Try { question, ms, usual, priority, .. } = asked;
+        if usual {
+            return self.lines.read(question, ms, priority).await;
         }
-        let mut request = hop::first(read);
+        let mut request = hop::first(question);
         request.set_timeout(Duration::from_millis(ms));
         if priority != Priority::default() {
             let word = MetadataValue::from_static(caller::word(priority));

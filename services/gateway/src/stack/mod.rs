@@ -98,7 +98,7 @@ pub(crate) struct Try<Q> {
     pub(crate) pick: Pick,
     pub(crate) question: Q,
     pub(crate) ms: u64,
-    /// Whether it is as small as most, and waits for nothing.
+    /// Whether it is as small as most, and waits for nothing: such reads share messages.
     pub(crate) usual: bool,
     /// Another region's gateway may have to shed.
     pub(crate) priority: Priority,
