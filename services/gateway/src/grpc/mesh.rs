@@ -7,13 +7,12 @@ use api::v1;
 use api::v1::mesh_server::Mesh;
 use clock::Stopwatch;
 use tokio_stream::StreamExt;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, Span};
 
-use super::Replies;
+use super::{Replies, count};
 use crate::caller::Caller;
 use crate::door::Door;
-use crate::metrics::Ending;
 use crate::pushing::Push;
 use crate::refusal::Refusal;
 use crate::request::few;
@@ -35,30 +34,7 @@ impl MeshService {
         answer: Result<T, Refusal>,
         route: impl FnOnce(&T) -> String,
     ) -> Result<Response<T>, Status> {
-        count(&self.door, call, started, answer, route).map(Response::new)
-    }
-}
-
-fn count<T>(
-    door: &Door,
-    call: &'static str,
-    started: Stopwatch,
-    answer: Result<T, Refusal>,
-    route: impl FnOnce(&T) -> String,
-) -> Result<T, Status> {
-    let ended = |code, route: &str| {
-        door.instruments.request(call, Ending::Grpc(code), route, started.elapsed());
-    };
-    match answer {
-        Ok(answer) => {
-            ended(Code::Ok, &route(&answer));
-            Ok(answer)
-        }
-        Err(refusal) => {
-            let status = Status::from(refusal);
-            ended(status.code(), "");
-            Err(status)
-        }
+        count(&self.door, call, started, answer.map_err(Status::from), route).map(Response::new)
     }
 }
 
@@ -74,7 +50,9 @@ async fn push_one(
         Ok(()) => door.push(caller, push).await,
         Err(refusal) => Err(refusal),
     };
-    count(door, "Push", started, pushed, |pushed| door.pusher.route(pushed).to_owned())
+    count(door, "Push", started, pushed.map_err(Status::from), |pushed| {
+        door.pusher.route(pushed).to_owned()
+    })
 }
 
 fn route(mesh: Option<&v1::MeshInfo>) -> String {
@@ -95,7 +73,9 @@ impl Mesh for MeshService {
             Err(refusal) => Err(refusal),
         };
         let given =
-            count(&self.door, "GetFeatures", started, answer, |given| given.route().to_owned());
+            count(&self.door, "GetFeatures", started, answer.map_err(Status::from), |given| {
+                given.route().to_owned()
+            });
         Ok(Response::new(given?.into_message()))
     }
 

@@ -10,10 +10,29 @@ pub(crate) use relay::Relay;
 
 use std::pin::Pin;
 
+use clock::Stopwatch;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
+use crate::door::Door;
+use crate::metrics::Ending;
 use malformed::malformed;
+
+/// A call was answered, which came about like this, or refused.
+fn count<T>(
+    door: &Door,
+    call: &'static str,
+    started: Stopwatch,
+    answer: Result<T, Status>,
+    route: impl FnOnce(&T) -> String,
+) -> Result<T, Status> {
+    let (code, route) = match &answer {
+        Ok(answer) => (Code::Ok, route(answer)),
+        Err(status) => (status.code(), String::new()),
+    };
+    door.instruments.request(call, Ending::Grpc(code), &route, started.elapsed());
+    answer
+}
 
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

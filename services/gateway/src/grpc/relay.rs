@@ -16,13 +16,12 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use super::Replies;
+use super::{Replies, count};
 use crate::caller::{self, Caller};
 use crate::deadline::{Deadline, in_time};
 use crate::door::Door;
 use crate::hop;
 use crate::lines::Lines;
-use crate::metrics::Ending;
 use crate::regions::Region;
 
 /// A watcher is told at least this often, changed or not.
@@ -102,7 +101,7 @@ impl Node for Relay {
     ) -> Result<Response<node::ReadResponse>, Status> {
         let started = Stopwatch::start();
         let answer = self.read_own(request).await;
-        count(&self.door, "Relay.Read", started, answer)
+        relayed(&self.door, "Relay.Read", started, answer)
     }
 
     type ReadsStream = Replies<node::ReadsResponse>;
@@ -122,7 +121,7 @@ impl Node for Relay {
                 let started = Stopwatch::start();
                 let own = &lines[door.regions.own_target()];
                 let answer = pass_on(&door, own, asked).await.map_err(failing);
-                count(&door, "Relay.Read", started, answer)
+                relayed(&door, "Relay.Read", started, answer)
             };
             Box::pin(answer.instrument(span))
         };
@@ -135,7 +134,7 @@ impl Node for Relay {
     ) -> Result<Response<ExplainResponse>, Status> {
         let started = Stopwatch::start();
         let answer = self.explain_own(request).await;
-        count(&self.door, "Relay.Explain", started, answer)
+        relayed(&self.door, "Relay.Explain", started, answer)
     }
 
     async fn ping(
@@ -210,7 +209,7 @@ impl Node for Relay {
             async move {
                 let (started, append) = (Stopwatch::start(), append?);
                 let answer = door.append(&caller, append).await;
-                count(&door, "Relay.Append", started, answer)
+                relayed(&door, "Relay.Append", started, answer)
             }
         });
         Ok(Response::new(Box::pin(answers)))
@@ -238,18 +237,13 @@ impl Node for Relay {
 }
 
 /// What another gateway asked was answered or refused.
-fn count<T>(
+fn relayed<T>(
     door: &Door,
     call: &'static str,
     started: Stopwatch,
     answer: Result<T, Status>,
 ) -> Result<T, Status> {
-    let (code, route) = match &answer {
-        Ok(_) => (Code::Ok, "relay"),
-        Err(status) => (status.code(), ""),
-    };
-    door.instruments.request(call, Ending::Grpc(code), route, started.elapsed());
-    answer
+    count(door, call, started, answer, |_| "relay".to_owned())
 }
 
 /// A call to the node, until the deadline, in a span of its own; both spans are told how it ended.
