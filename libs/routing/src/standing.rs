@@ -48,6 +48,12 @@ impl Standing {
         }
     }
 
+    /// Whether it goes before all that are not fresh enough: how stale it is makes no difference there.
+    pub(crate) fn is_fresh(&self) -> bool {
+        use Standing::{BehindToken, Draining, Fit, NotReady, Probe};
+        matches!(self, Probe | Fit | Draining | BehindToken | NotReady(_))
+    }
+
     /// Its place among the others: all that fail are alike there, whether they could be left out or not, and
     /// how stale they are decides.
     pub(crate) fn place(&self) -> u8 {

@@ -122,8 +122,7 @@ impl Target {
     /// those that fail, to which no more than what it would be demoted for is a difference, ms.
     pub(crate) fn stale_ms(&self, standing: &Standing, need: &Need<'_>) -> i64 {
         let fails = matches!(standing, Standing::Failing | Standing::Ejected);
-        let fresh = standing.class() < Standing::Lags("".into()).class()
-            || (fails && lagging(&self.demoted, need).is_none());
+        let fresh = standing.is_fresh() || (fails && lagging(&self.demoted, need).is_none());
         if fresh { 0 } else { self.lag_ms(need) }
     }
 
