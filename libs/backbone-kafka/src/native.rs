@@ -1,6 +1,6 @@
-//! What librdkafka can and rdkafka cannot: a topic's id, the end beyond what is decided, a position without a detour through
-//! another thread, headers whose names are not UTF-8. The only unsafe code; each function owns what
-//! it allocates, and copies what it returns.
+//! What librdkafka can and rdkafka cannot: a topic's id, the end beyond what is decided, a position
+//! without a detour through another thread, headers whose names are not UTF-8. The only unsafe code;
+//! each function owns what it allocates, and copies what it returns.
 
 #![allow(unsafe_code, reason = "rdkafka has no safe call for any of this")]
 

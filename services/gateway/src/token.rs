@@ -117,6 +117,7 @@ mod tests {
             prop_assert!(decode_all(&[text]).is_err());
         }
     }
+
     fn named(region: &str, positions: usize) -> String {
         let position = |n: usize| Position {
             region: region.into(),

@@ -44,7 +44,7 @@ pub struct Row {
     pub quantiles: [Quantiles; 3],
     /// Until the gateway said that something was wrong.
     pub noticed_ms: Option<i64>,
-    /// Until the first answer from elsewhere, after which all are.
+    /// Until the first of some answers in a row from elsewhere.
     pub rerouted_ms: Option<f64>,
     /// Until the first answer to a read that was due once the fault was there.
     pub first_good_ms: Option<f64>,
